@@ -1,0 +1,1 @@
+"""vetx: a veterinary diagnostic assistant service, OpenAI-compatible."""

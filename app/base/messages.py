@@ -1,0 +1,244 @@
+"""The frozen records of one request that travel between rooms: who asks, what, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Audience = Literal["clinician", "owner"]
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who pays and who asks.
+
+    Attributes:
+        allowed_models: empty means every model.
+        user_id_source: header | account, later client_secret | session | address.
+        allowance_id: the billing row that bounds this key's spending, or None for no limit.
+        jurisdiction: the account's own, or None.
+    """
+
+    account_id: int
+    key_id: int
+    plan: str
+    scopes: frozenset[str]
+    allowed_models: frozenset[str]
+    user_id: str
+    user_id_source: str
+    app_source: str
+    allowance_id: int | None = None
+    jurisdiction: str | None = None
+    support_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Words."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PictureUrl:
+    """A picture as the caller sent it: a data URL, not yet looked at."""
+
+    url: str
+    param: str
+    """Path of the field, for refusals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that media has checked, turned upright, shrunk and re-encoded. Only this goes on to an engine.
+
+    Attributes:
+        data: JPEG or PNG bytes without metadata.
+        media_type: of `data`.
+        width, height: of `data` [px]; the longest side is at most 1568.
+        tokens: what it counts for: ceil(width x height / 750), at most 3279.
+        facts: the row of `vetx.images[]`, JSON-ready: {index, kind, format, width, height, tokens, quality, notes[]}.
+    """
+
+    data: bytes
+    media_type: str
+    width: int
+    height: int
+    tokens: int
+    facts: Json
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model asks for, whole. `arguments` is JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message; pictures are PictureUrl before media has seen them and Picture after."""
+
+    role: Role
+    parts: tuple[Text | PictureUrl | Picture, ...] = ()
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Its words, parts joined with a newline."""
+        return "\n".join(part.text for part in self.parts if isinstance(part, Text))
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a caller asks of a model.
+
+    Attributes:
+        patients: as the caller gave them in `vetx.patient(s)`, shape-checked, not yet normalised.
+        max_tokens: None where the caller left it out.
+        passthrough: further fields of the body, for engines that can use them (top_p, seed, tools, ...).
+        idempotency_key: or None.
+        fingerprint: what an idempotency key is compared by: method, path, body.
+    """
+
+    caller: Caller
+    model: str
+    messages: tuple[Message, ...]
+    stream: bool = False
+    include_usage: bool = False
+    temperature: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    audience: Audience = "clinician"
+    jurisdiction: str | None = None
+    language: str | None = None
+    patients: tuple[Json, ...] = ()
+    metadata: Json | None = None
+    passthrough: Mapping[str, Any] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    fingerprint: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A safety rule that applies to this request."""
+
+    id: str
+    severity: str
+    text: str
+    source: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """How soon this animal must be seen.
+
+    Attributes:
+        see_within_min: [min]; None where no time applies.
+        red_flags: {id, sign, span, reason, source}.
+        contacts: {name, phone, country, ...}.
+    """
+
+    level: Literal["emergency", "urgent", "routine", "home_care"]
+    see_within_min: int | None
+    vtl_colour: str
+    reason: str
+    red_flags: tuple[Json, ...] = ()
+    ask_next: tuple[str, ...] = ()
+    contacts: tuple[Json, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The clinic's assessment of a request: what is known, computed and sourced before any model speaks.
+
+    The JSON parts have the shapes of API.md's clinic section (an answer of `dose`, `exposure`, `check` each).
+    """
+
+    audience: Audience
+    jurisdiction: str | None
+    language: str
+    patients: tuple[Json, ...] = ()
+    needs: tuple[Json, ...] = ()
+    triage: Triage | None = None
+    rules: tuple[Rule, ...] = ()
+    calculations: tuple[Json, ...] = ()
+    doses: tuple[Json, ...] = ()
+    exposures: tuple[Json, ...] = ()
+    findings: tuple[Json, ...] = ()
+    not_checked: tuple[Json, ...] = ()
+    signs: tuple[str, ...] = ()
+    on_topic: bool = True
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What an engine is handed. Nothing of the wallet or the key is in it.
+
+    Attributes:
+        system: our own system message: fixed rules, species rules, this patient's facts; first, unchanged.
+        messages: the caller's, with checked pictures.
+        upstream_model: the engine's own name for the model.
+        extra: passthrough fields that the engine's protocol knows.
+    """
+
+    model: str
+    upstream_model: str
+    system: str
+    messages: tuple[Message, ...]
+    facts: Facts | None
+    max_tokens: int
+    temperature: float | None = None
+    stop: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    hides_reasoning: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamUsage:
+    """The upstream's own count, as sent."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a tool call in a stream, as OpenAI sends it."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer; the last one carries `finish_reason`, and `usage` where the upstream counted."""
+
+    text: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    finish_reason: str | None = None
+    usage: UpstreamUsage | None = None
+    hidden: bool = False
+    """True for a piece of reasoning that isn't relayed; it carries no text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """A sentence of the model that the guard changed before anyone saw it."""
+
+    rule: str
+    severity: str
+    action: Literal["replaced", "annotated"]
+    why: str
+    source: Json
+    withheld_sha256: str | None
