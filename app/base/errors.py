@@ -124,7 +124,7 @@ class WalletTooLow(Refused):
         if own_holds_in_the_way:
             advice += "; calls of yours that are still running hold the rest, so it may fit in a few seconds"
         super().__init__(
-            f"This request may cost up to ${dollars(required_nano)}; ${dollars(available_nano)} is available: {advice}.",
+            f"This call may cost up to ${dollars(required_nano)}; ${dollars(available_nano)} is available: {advice}.",
             code=code,
             metadata={
                 "limit_source": limit_source,

@@ -1,4 +1,4 @@
-"""What an operator can set, read from the environment (and `.env`) once in `main.py` or `cli.py` and passed on as values."""
+"""What an operator can set: read from the environment and `.env` once, at the front door, and passed on as values."""
 
 from __future__ import annotations
 
