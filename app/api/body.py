@@ -1,0 +1,116 @@
+"""Reading bodies and query strings into pydantic models; what is wrong is refused naming its field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+from litestar import Request
+from pydantic import BaseModel, ValidationError
+
+from app.base.errors import Invalid, UnsupportedMediaType
+
+M = TypeVar("M", bound=BaseModel)
+QUERY_FIELDS_MAX = 1_000
+
+
+def path_of(location: Sequence[int | str]) -> str | None:
+    """`("messages", 0, "content")` as `messages[0].content`; tags of unions and functions are left out."""
+    path = ""
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif "[" in step or "(" in step or step in _UNION_TAGS:
+            continue
+        else:
+            path += f".{step}" if path else step
+    return path or None
+
+
+_UNION_TAGS = frozenset({"str", "int", "float", "bool", "list", "none", "json", "parts"})
+
+
+def invalid(error: ValidationError) -> Invalid:
+    """The first problem as a refusal."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    param = path_of(first["loc"])
+    if first["type"] == "json_invalid":
+        return Invalid("The body is not valid JSON.", code="invalid_json")
+    if first["type"] == "missing":
+        return Invalid(f"{param} is missing.", code="missing_required_parameter", param=param)
+    if first["type"] == "extra_forbidden":
+        return Invalid(f"{param} is not a field here; leave it out.", code="unknown_parameter", param=param)
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return Invalid(f"{param}: {message}." if param else f"{message}.", param=param)
+
+
+def parse_body(raw: bytes, model: type[M]) -> M:
+    """The model of a JSON body.
+
+    Raises:
+        Invalid: not JSON, or a field is missing, unknown, of a wrong type or out of range.
+    """
+    try:
+        return model.model_validate_json(raw or b"null")
+    except ValidationError as error:
+        raise invalid(error) from None
+    except (ValueError, RecursionError):
+        raise Invalid("The body is not valid JSON.", code="invalid_json") from None
+
+
+async def read_body(request: Request[Any, Any, Any], model: type[M]) -> M:
+    """The model of a request's JSON body.
+
+    Raises:
+        Invalid: see `parse_body`.
+        UnsupportedMediaType: the body says it is something else than JSON.
+    """
+    must_be_json(request)
+    return parse_body(await request.body(), model)
+
+
+def must_be_json(request: Request[Any, Any, Any]) -> None:
+    """Refuse a body that names another type than JSON; one that names none is read as JSON."""
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise UnsupportedMediaType("Send JSON with the header Content-Type: application/json.")
+
+
+def read_query(request: Request[Any, Any, Any], model: type[M]) -> M:
+    """The model of a query string; a field of the model that is a list may be repeated or written as `name[]`.
+
+    Raises:
+        Invalid: a field is unknown, given twice, or has a wrong value.
+    """
+    fields: dict[str, Any] = {}
+    repeatable = {
+        field.alias or name
+        for name, field in model.model_fields.items()
+        if "list" in str(field.annotation) or "tuple" in str(field.annotation)
+    }
+    try:
+        pairs = parse_qsl(
+            request.scope["query_string"].decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=False,
+            errors="strict",
+            max_num_fields=QUERY_FIELDS_MAX,
+        )
+    except ValueError:
+        raise Invalid("The query string can't be read; write it as UTF-8, percent-encoded.") from None
+    for written, value in pairs:
+        name = written.removesuffix("[]")
+        if name in repeatable:
+            fields.setdefault(name, []).append(value)
+        elif name in fields:
+            raise Invalid(f"{name} is given twice; give it once.", param=name)
+        else:
+            fields[name] = value
+    for name, value in fields.items():
+        if "\x00" in (value if isinstance(value, str) else "".join(value)):
+            raise Invalid(f"{name} holds a NUL character; leave it out.", param=name)
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error) from None

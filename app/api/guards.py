@@ -1,0 +1,52 @@
+"""Who may pass: key, then rate limit, then scope; all before a body is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, cast
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.params import Dependency
+
+from app.base.errors import Forbidden
+from app.base.messages import Caller
+from app.turns.house import House
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+GivenCaller = Annotated[Caller, Dependency(skip_validation=True)]
+GivenHouse = Annotated[House, Dependency(skip_validation=True)]
+
+
+def house_of(connection: Connection) -> House:
+    """The running house."""
+    return cast(House, connection.app.state.house)
+
+
+def caller_of(connection: Connection) -> Caller:
+    """Whom `admit` let in."""
+    return cast(Caller, connection.scope["state"]["caller"])
+
+
+async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Let a caller in: a valid key, and a place in its account's rate limit.
+
+    Raises:
+        Unauthenticated, Forbidden, RateLimited, Unavailable.
+    """
+    house = house_of(connection)
+    caller = await house.keys.authenticate(connection.scope)
+    state = connection.scope["state"]
+    state["caller"] = caller
+    bucket = handler.opt.get("bucket", "read")
+    state["rate_headers"] = await house.limits.admit(caller, bucket)
+
+
+def needs_scope(scope: str) -> Callable[[Connection, BaseRouteHandler], None]:
+    """A guard that lets only keys with `scope` pass."""
+
+    def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+        if scope not in caller_of(connection).scopes:
+            raise Forbidden(f"This key lacks the scope {scope}; use one that has it.", code="scope_missing")
+
+    return guard

@@ -1,0 +1,1 @@
+"""One request's story, from the ask to the settled bill."""
