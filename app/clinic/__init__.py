@@ -1,0 +1,1 @@
+"""What is medically true: species, doses, poisons, rules. Pure; reads species_data/ once."""
