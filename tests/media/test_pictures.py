@@ -1,0 +1,206 @@
+"""Pictures: what is taken, what is refused and why, and that nothing but pixels goes on."""
+
+from __future__ import annotations
+
+import base64
+import io
+import struct
+import zlib
+from collections.abc import AsyncIterator
+
+import pytest
+from PIL import Image
+
+from app.base.errors import Invalid
+from app.base.messages import Picture, PictureUrl
+from app.media import Pictures, tokens_of
+from app.media.pictures import read_data_url
+
+PARAM = "messages[0].content[1].image_url.url"
+
+
+@pytest.fixture
+async def pictures() -> AsyncIterator[Pictures]:
+    checker = Pictures()
+    yield checker
+    await checker.close()
+
+
+def file_of(image: Image.Image, kind: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def url_of(data: bytes, declared: str = "image/jpeg") -> PictureUrl:
+    return PictureUrl(f"data:{declared};base64,{base64.b64encode(data).decode()}", PARAM)
+
+
+def opened(picture: Picture) -> Image.Image:
+    return Image.open(io.BytesIO(picture.data))
+
+
+def png_header(width: int, height: int) -> bytes:
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(bytes(100))
+    chunks = [(13, body), (len(data) - 4, data)]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", length) + chunk + struct.pack(">I", zlib.crc32(chunk)) for length, chunk in chunks
+    )
+
+
+RED = Image.new("RGB", (640, 480), (200, 30, 30))
+
+
+@pytest.mark.parametrize(
+    ("kind", "declared", "format_name"),
+    [("JPEG", "image/jpeg", "jpeg"), ("JPEG", "image/jpg", "jpeg"), ("PNG", "image/png", "png"),
+     ("WEBP", "image/webp", "webp"), ("GIF", "image/gif", "gif")],
+)  # fmt: skip
+async def test_each_format_comes_back_as_our_own_jpeg(
+    pictures: Pictures, kind: str, declared: str, format_name: str
+) -> None:
+    (picture,) = await pictures.check([url_of(file_of(RED, kind), declared)])
+
+    assert (picture.media_type, opened(picture).format) == ("image/jpeg", "JPEG")
+    assert (picture.width, picture.height) == (640, 480)
+    assert picture.tokens == picture.facts["tokens"] == tokens_of(640, 480) == 410
+    assert picture.facts["format"] == format_name
+    red, green, _ = opened(picture).convert("RGB").getpixel((320, 240))  # type: ignore[misc]
+    assert red > 150
+    assert green < 80
+
+
+async def test_a_large_picture_is_shrunk_to_1568_px_with_its_aspect(pictures: Pictures) -> None:
+    (picture,) = await pictures.check([url_of(file_of(Image.new("RGB", (4000, 3000)), "JPEG"))])
+
+    assert (picture.width, picture.height) == (1568, 1176)
+    assert any("4000 x 3000" in note for note in picture.facts["notes"])
+
+
+async def test_a_sideways_photo_is_turned_upright_and_loses_its_place_and_camera(pictures: Pictures) -> None:
+    image = Image.new("RGB", (600, 400), "white")
+    image.paste((0, 0, 255), (0, 0, 600, 100))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "CameraMakerName"
+    exif.get_ifd(0x8825)[1] = "N"
+
+    (picture,) = await pictures.check([url_of(file_of(image, "JPEG", exif=exif, comment=b"owner's address"))])
+
+    assert (picture.width, picture.height) == (400, 600)
+    red, green, blue = opened(picture).convert("RGB").getpixel((390, 300))  # type: ignore[misc]
+    assert (red < 60, green < 60, blue > 180) == (True, True, True), "the top edge is now on the right"
+    assert not opened(picture).getexif()
+    assert b"CameraMakerName" not in picture.data
+    assert b"owner's address" not in picture.data
+
+
+async def test_16_bit_grey_is_scaled_not_clipped(pictures: Pictures) -> None:
+    ramp = Image.new("I;16", (256, 64))
+    ramp.putdata([column * 257 for _ in range(64) for column in range(256)])
+
+    (picture,) = await pictures.check([url_of(file_of(ramp, "PNG"), "image/png")])
+
+    grey = opened(picture).convert("L")
+    assert abs(int(grey.getpixel((128, 32))) - 128) <= 3  # type: ignore[arg-type]
+
+
+async def test_transparency_becomes_white(pictures: Pictures) -> None:
+    (picture,) = await pictures.check([url_of(file_of(Image.new("RGBA", (100, 100)), "PNG"), "image/png")])
+
+    assert min(opened(picture).convert("RGB").getpixel((50, 50))) > 250  # type: ignore[type-var,arg-type]
+
+
+async def test_an_animation_gives_its_first_frame_and_says_so(pictures: Pictures) -> None:
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("green", "red", "blue")]
+    data = file_of(frames[0], "GIF", save_all=True, append_images=frames[1:])
+
+    (picture,) = await pictures.check([url_of(data, "image/gif")])
+
+    assert any("3 frames" in note for note in picture.facts["notes"])
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("https://example.org/dog.jpg", "image_url_not_allowed"),
+        ("http://127.0.0.1/", "image_url_not_allowed"),
+        ("", "image_url_not_allowed"),
+        ("data:image/bmp;base64,Qk0=", "unsupported_image_format"),
+        ("data:text/html;base64,PGI+", "unsupported_image_format"),
+        ("data:image/jpeg,abc", "invalid_image"),
+        ("data:image/jpeg;base64", "invalid_image"),
+        ("data:image/jpeg;base64,", "invalid_image"),
+        ("data:image/jpeg;base64,%%%%", "invalid_image"),
+        ("data:image/jpeg;base64,é", "invalid_image"),
+        ("data:image/jpeg;base64,AAAA", "unsupported_image_format"),
+        ("data:image/jpeg;base64,/9j/4AA", "invalid_image"),
+        ("data:image/png;base64," + base64.b64encode(file_of(RED, "JPEG")).decode(), "invalid_image"),
+        ("data:image/jpeg;base64," + "A" * 28_000_000, "image_too_large"),
+    ],
+)
+def test_a_url_that_is_no_picture_is_refused_naming_the_part(url: str, code: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        read_data_url(url, PARAM)
+
+    assert (refused.value.code, refused.value.param) == (code, PARAM)
+
+
+@pytest.mark.parametrize(
+    ("data", "declared", "code"),
+    [
+        (file_of(Image.effect_noise((500, 500), 90).convert("RGB"), "JPEG")[:9_000], "image/jpeg", "invalid_image"),
+        (file_of(RED, "PNG")[:-40], "image/png", "invalid_image"),
+        (png_header(30_000, 30_000), "image/png", "image_too_large"),
+        (png_header(2**31 - 1, 2**31 - 1), "image/png", "image_too_large"),
+        (png_header(0, 10), "image/png", "invalid_image"),
+        (file_of(Image.new("RGB", (5, 900)), "PNG"), "image/png", "image_too_small"),
+        (b"\xff\xd8\xff" + bytes(500), "image/jpeg", "invalid_image"),
+        (b"GIF89a" + bytes(40), "image/gif", "invalid_image"),
+        (b"RIFF\x10\x00\x00\x00WEBPVP8 " + bytes(40), "image/webp", "invalid_image"),
+    ],
+)
+async def test_a_broken_or_oversized_file_is_refused_with_its_code(
+    pictures: Pictures, data: bytes, declared: str, code: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        await pictures.check([url_of(data, declared)])
+
+    assert (refused.value.code, refused.value.param) == (code, PARAM)
+
+
+async def test_the_next_picture_is_served_after_a_refused_one(pictures: Pictures) -> None:
+    with pytest.raises(Invalid):
+        await pictures.check([url_of(png_header(30_000, 30_000), "image/png")])
+
+    (picture,) = await pictures.check([url_of(file_of(RED, "PNG"), "image/png")])
+
+    assert picture.width == 640
+
+
+async def test_more_than_20_pictures_are_refused_naming_the_first_too_many(pictures: Pictures) -> None:
+    urls = [PictureUrl("data:image/png;base64,", f"messages[0].content[{n}].image_url.url") for n in range(21)]
+
+    with pytest.raises(Invalid) as refused:
+        await pictures.check(urls)
+
+    assert refused.value.param == "messages[0].content[20].image_url.url"
+
+
+async def test_a_worker_killed_while_idle_is_replaced(pictures: Pictures) -> None:
+    await pictures.check([url_of(file_of(RED, "PNG"), "image/png")])
+    process = pictures._all[0]._process
+    assert process is not None
+    process.kill()
+    await process.wait()
+
+    (picture,) = await pictures.check([url_of(file_of(RED, "PNG"), "image/png")])
+
+    assert picture.width == 640
+
+
+def test_tokens_are_the_area_over_750_rounded_up_and_bounded() -> None:
+    assert tokens_of(1, 1) == 1
+    assert tokens_of(1568, 1176) == 2_459
+    assert tokens_of(1568, 1568) == 3_279
