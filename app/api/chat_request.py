@@ -1,0 +1,272 @@
+"""The body of `POST /v1/chat/completions` and `/v1/estimate`, in OpenAI's shape, and its way into an Ask."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+from app.base.errors import Forbidden, Invalid
+from app.base.messages import Ask, Audience, Caller, Json, Message, PictureUrl, Text, ToolCall
+from app.base.settings import Jurisdiction
+
+MESSAGES_MAX = 2_000
+TOOLS_MAX = 128
+TOKENS_MAX = 2**31 - 1
+_KNOWN_IN_PASSTHROUGH = (
+    "top_p",
+    "seed",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "logprobs",
+    "top_logprobs",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "reasoning_effort",
+)
+
+
+class _Open(BaseModel):
+    """Unknown fields are kept: they are for engines that can use them."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+
+class _Closed(BaseModel):
+    """Unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class TextPart(_Open):
+    """Words."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(_Open):
+    """Where a picture is: always a data URL."""
+
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class ImagePart(_Open):
+    """A picture."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+def _which_part(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return f"({kind})" if kind in ("text", "image_url") else "(other)"
+
+
+class OtherPart(_Open):
+    """A kind of part that isn't taken here; naming it gives a clear refusal."""
+
+    type: str
+
+    @model_validator(mode="after")
+    def _refuse(self) -> OtherPart:
+        raise ValueError(f"a part of type {self.type[:40]!r} is not taken here; send text and image_url parts")
+
+
+Part = Annotated[
+    Annotated[TextPart, Tag("(text)")]
+    | Annotated[ImagePart, Tag("(image_url)")]
+    | Annotated[OtherPart, Tag("(other)")],
+    Discriminator(_which_part),
+]
+
+
+def _which_content(value: Any) -> str:
+    return "(text)" if isinstance(value, str) else "(parts)"
+
+
+Content = Annotated[
+    Annotated[str, Tag("(text)")] | Annotated[list[Part], Tag("(parts)"), Field(max_length=MESSAGES_MAX)],
+    Discriminator(_which_content),
+]
+
+
+class FunctionCall(_Open):
+    """What a model called: its name, and its arguments as JSON text."""
+
+    name: str
+    arguments: str
+
+
+class AssistantToolCall(_Open):
+    """A call the assistant made in an earlier turn."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class ChatMessage(_Open):
+    """One message of the conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Content | None = None
+    name: Annotated[str, Field(max_length=64)] | None = None
+    tool_calls: Annotated[list[AssistantToolCall], Field(max_length=TOOLS_MAX)] | None = None
+    tool_call_id: str | None = None
+
+    def to_message(self, index: int) -> Message:
+        """The record of it; pictures keep the path of their field for refusals.
+
+        Raises:
+            Invalid: it has no content, or answers no tool call.
+        """
+        if self.content is None and not (self.role == "assistant" and self.tool_calls):
+            raise _missing(f"messages[{index}].content")
+        if self.role == "tool" and self.tool_call_id is None:
+            raise _missing(f"messages[{index}].tool_call_id")
+        parts: list[Text | PictureUrl] = []
+        if isinstance(self.content, str):
+            parts.append(Text(self.content))
+        for number, part in enumerate(self.content if isinstance(self.content, list) else ()):
+            if isinstance(part, TextPart):
+                parts.append(Text(part.text))
+            elif isinstance(part, ImagePart):
+                parts.append(PictureUrl(part.image_url.url, f"messages[{index}].content[{number}].image_url.url"))
+        calls = tuple(ToolCall(c.id, c.function.name, c.function.arguments) for c in self.tool_calls or ())
+        return Message(self.role, tuple(parts), self.name, calls, self.tool_call_id)
+
+
+def _missing(param: str) -> Invalid:
+    return Invalid(f"{param} is missing.", code="missing_required_parameter", param=param)
+
+
+class StreamOptions(_Open):
+    """How a stream ends."""
+
+    include_usage: bool | None = None
+
+
+class Extension(_Closed):
+    """The `vetx` object of a request: what a veterinary service can use beyond OpenAI's fields."""
+
+    patient: dict[str, Any] | None = None
+    patients: Annotated[list[dict[str, Any]], Field(max_length=20)] | None = None
+    audience: Audience | None = None
+    jurisdiction: Jurisdiction | None = None
+    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)] | None = None
+    memory: Literal["off", "read", "read_write"] | None = None
+
+
+Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
+TokenLimit = Annotated[int, Field(ge=1, le=TOKENS_MAX)]
+
+
+class ChatRequest(_Open):
+    """A chat request. Fields beyond these are passed on to engines that can use them."""
+
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MESSAGES_MAX)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: Temperature | None = None
+    max_tokens: TokenLimit | None = None
+    max_completion_tokens: TokenLimit | None = None
+    n: Annotated[int, Field(ge=1, le=1)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    top_p: Share | None = None
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    user: Annotated[str, Field(max_length=512)] | None = None
+    tools: Annotated[list[dict[str, Any]], Field(max_length=TOOLS_MAX)] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: dict[str, float] | None = None
+    reasoning_effort: str | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
+    vetx: Extension | None = None
+
+    @field_validator("stop")
+    @classmethod
+    def _stop_says_something(cls, value: str | list[str] | None) -> str | list[str] | None:
+        if value is not None and "" in ([value] if isinstance(value, str) else value):
+            raise ValueError("a stop sequence can't be empty")
+        return value
+
+    def to_ask(
+        self, caller: Caller, *, idempotency_key: str | None = None, raw: bytes = b"", method_and_path: bytes = b""
+    ) -> Ask:
+        """The ask of this request.
+
+        Raises:
+            Invalid: both `patient` and `patients` were given.
+        """
+        extension = self.vetx or _NO_EXTENSION
+        if extension.patient is not None and extension.patients is not None:
+            raise Invalid("Give vetx.patient or vetx.patients, not both.", param="vetx.patients")
+        patients: tuple[Json, ...] = tuple(extension.patients or ())
+        if extension.patient is not None:
+            patients = (extension.patient,)
+        extra = dict(self.model_extra or {})
+        for name in _KNOWN_IN_PASSTHROUGH:
+            if (value := getattr(self, name)) is not None:
+                extra[name] = value
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        wanted = self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
+        return Ask(
+            caller=caller,
+            model=self.model,
+            messages=tuple(message.to_message(index) for index, message in enumerate(self.messages)),
+            stream=bool(self.stream),
+            include_usage=bool(self.stream_options and self.stream_options.include_usage),
+            temperature=self.temperature,
+            max_tokens=wanted,
+            stop=stop,
+            audience=extension.audience or "clinician",
+            jurisdiction=extension.jurisdiction or caller.jurisdiction,
+            language=extension.language,
+            patients=patients,
+            metadata=dict(self.metadata) if self.metadata is not None else None,
+            passthrough=extra,
+            idempotency_key=idempotency_key,
+            fingerprint=hashlib.sha256(method_and_path + b"\n" + raw).digest() if idempotency_key else b"",
+        )
+
+
+_NO_EXTENSION = Extension()
+
+
+def idempotency_key_of(value: str | None) -> str | None:
+    """The header's value, checked: 1-255 visible ASCII characters.
+
+    Raises:
+        Invalid: it is something else.
+    """
+    if value is None:
+        return None
+    if not 1 <= len(value) <= 255 or not all("!" <= character <= "~" for character in value):
+        raise Invalid("Idempotency-Key is 1 to 255 visible ASCII characters.", param="Idempotency-Key")
+    return value
+
+
+def model_allowed(caller: Caller, model: str) -> None:
+    """Refuse a model that the key may not use.
+
+    Raises:
+        Forbidden: model_not_allowed.
+    """
+    if caller.allowed_models and model not in caller.allowed_models:
+        raise Forbidden(
+            f"This key may not use {model}; name one of its allowed_models.", code="model_not_allowed", param="model"
+        )
