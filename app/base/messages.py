@@ -20,6 +20,8 @@ class Caller:
         user_id_source: header | account, later client_secret | session | address.
         allowance_id: the billing row that bounds this key's spending, or None for no limit.
         jurisdiction: the account's own, or None.
+        requests_per_min: of the account, else of its plan; None for no limit.
+        memory_default: what a call that doesn't say gets of memory: off | read | read_write.
     """
 
     account_id: int
@@ -33,6 +35,8 @@ class Caller:
     allowance_id: int | None = None
     jurisdiction: str | None = None
     support_url: str | None = None
+    requests_per_min: int | None = None
+    memory_default: str = "read_write"
 
 
 @dataclass(frozen=True, slots=True)
