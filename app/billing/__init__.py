@@ -1,0 +1,1 @@
+"""Tokens to money to wallet: counting, prices, the ledger and the reports on it."""

@@ -1,0 +1,1 @@
+"""The one place that opens PostgreSQL: connections, tables, migrations and group commit."""

@@ -1,0 +1,148 @@
+"""One commit for everyone who waits: callers queue, one statement takes all of them, each returns after its commit."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+
+from app.storage.engine import Database, is_lost, unavailable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Run = Callable[[Any, list[Item]], Awaitable[list[Result]]]
+
+SIZE_MAX = 256
+TRIES = 4  # a deadlock or a serialization failure is tried 3 times more
+BACKOFF_S = (0.02, 0.5)
+ATTEMPT_TIMEOUT_S = 9.5
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting(Generic[Item, Result]):
+    item: Item
+    deadline: float
+    answer: asyncio.Future[Result] = field(repr=False)
+
+
+class GroupCommit(Generic[Item, Result]):
+    """A queue before one connection of its own.
+
+    `run(connection, items)` writes and commits all items in one statement or transaction and gives their results in
+    order. When it refuses a batch, its members are tried singly, so that one bad row fails nobody else. It may get the
+    same items again after a deadlock, and after a lost connection if `insist_s` is set; so it must be safe to repeat.
+
+    Args:
+        insist_s: how long an item is tried again while the database is away; 0 tells the caller at once.
+    """
+
+    def __init__(
+        self, database: Database, run: Run[Item, Result], *, insist_s: float = 0.0, size_max: int = SIZE_MAX
+    ) -> None:
+        self._database = database
+        self._run = run
+        self._insist_s = insist_s
+        self._size_max = size_max
+        self._queue: deque[_Waiting[Item, Result]] = deque()
+        self._connection: Any = None
+        self._task: asyncio.Task[None] | None = None
+
+    def submit(self, item: Item) -> asyncio.Future[Result]:
+        """Queue an item; the future has its result once it is committed.
+
+        A caller who stops waiting takes nothing back: the item may be committed all the same.
+
+        Raises (through the future):
+            Unavailable: database_unavailable, after `insist_s`; whether it was committed is then unknown.
+        """
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(item, time.monotonic() + self._insist_s, answer))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain())
+        return answer
+
+    async def close(self) -> None:
+        """Commit what is queued, then hang up."""
+        while self._task is not None and not self._task.done():
+            await asyncio.wait([self._task])
+        await self._hang_up()
+
+    async def _drain(self) -> None:
+        pause_s = BACKOFF_S[0]
+        while self._queue:
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._size_max))]
+            try:
+                await self._commit(batch)
+                pause_s = BACKOFF_S[0]
+            except BaseException as error:
+                self._drop()
+                if not is_lost(error):  # nobody may wait for ever, whatever broke here
+                    for waiting in batch:
+                        _fail(waiting, error)
+                    if not isinstance(error, Exception):
+                        raise
+                    continue
+                now = time.monotonic()
+                again = [w for w in batch if w.deadline > now and not w.answer.done()]
+                for waiting in batch:
+                    if waiting.deadline <= now:
+                        _fail(waiting, unavailable())
+                self._queue.extendleft(reversed(again))
+                if again:
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(pause_s * 2, BACKOFF_S[1])
+
+    async def _commit(self, batch: list[_Waiting[Item, Result]]) -> None:
+        try:
+            results = await self._attempt([waiting.item for waiting in batch])
+        except Exception as error:
+            if is_lost(error) or not isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+                raise
+            if len(batch) == 1:
+                _fail(batch[0], error)
+                return
+            for waiting in batch:
+                await self._commit([waiting])
+            return
+        for waiting, result in zip(batch, results, strict=True):
+            if not waiting.answer.done():
+                waiting.answer.set_result(result)
+
+    async def _attempt(self, items: list[Item]) -> list[Result]:
+        for left in range(TRIES - 1, -1, -1):
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await self._database.connect()
+            try:
+                async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
+                    return await self._run(self._connection, items)
+            except asyncpg.QueryCanceledError as error:
+                raise TimeoutError from error
+            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+                if not left:
+                    raise
+                await asyncio.sleep(random.uniform(0.001, 0.02))  # noqa: S311
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _hang_up(self) -> None:
+        if self._connection is not None:
+            with suppress(Exception):
+                await self._connection.close(timeout=1.0)
+            self._connection = None
+
+
+def _fail(waiting: _Waiting[Any, Any], error: BaseException) -> None:
+    if not waiting.answer.done():
+        waiting.answer.set_exception(error if isinstance(error, Exception) else unavailable())
+        waiting.answer.exception()  # a caller who has left is no unhandled error

@@ -1,0 +1,81 @@
+"""A real PostgreSQL for every test that wants one: migrated once a session, cloned for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from app.storage.engine import Database
+from app.storage.migrate import upgrade
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Iterator[str]:
+    """The address of a server on which databases can be made: VETX_TEST_DATABASE_URL, or one of our own."""
+    named = os.environ.get("VETX_TEST_DATABASE_URL")
+    if named:
+        yield named
+        return
+    from app.storage import embedded
+
+    folder = Path(tempfile.mkdtemp(prefix="vetx-test-"))
+    folder.chmod(0o755)
+    server = embedded.start(folder / "data")
+    try:
+        yield server.url
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def with_database(url: str, name: str) -> str:
+    """The same server's address with another database's name."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+async def administer(url: str, *statements: str) -> None:
+    """Run statements outside a transaction."""
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def template(database_url: str) -> Iterator[str]:
+    """The name of a migrated database to clone."""
+    name = f"vetx_template_{os.getpid()}"
+    asyncio.run(administer(database_url, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}"))
+    asyncio.run(upgrade(with_database(database_url, name)))
+    yield name
+    asyncio.run(administer(database_url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+async def fresh_url(database_url: str, template: str) -> AsyncIterator[str]:
+    """The address of a migrated database of this test's own."""
+    name = f"vetx_test_{os.getpid()}_{next(_numbers)}"
+    await administer(database_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    yield with_database(database_url, name)
+    await administer(database_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database(fresh_url: str) -> AsyncIterator[Database]:
+    """That database, open."""
+    opened = await Database.open(fresh_url)
+    yield opened
+    await opened.close()
