@@ -361,6 +361,7 @@ class Species:
 
     Attributes:
         juvenile, female, male, ...: words that name the species and say that as well (`puppy`, `mare`, `gelding`).
+        surface_k: Meeh's constant: surface [m2] = k x (weight [g])^(2/3) / 10000; None where none is recorded.
     """
 
     name: str
@@ -376,6 +377,7 @@ class Species:
     glucuronidation: str
     production_classes: tuple[str, ...]
     weight_kg: Range
+    surface_k: Quantity | None
     vitals: tuple[Vital, ...]
     breeds: tuple[Breed, ...]
 
@@ -789,7 +791,7 @@ def _dose(table: _Table, generic: str) -> DoseRecord:
 def _bound(table: _Table, key: str, numerator: str) -> Quantity | None:
     """A maximum in the same kind of amount as the dose: per kg, or whole."""
     bound = table.quantity(key)
-    if bound is not None and dimensions(bound.unit) not in ((numerator,), (numerator, "mass")):
+    if bound is not None and dimensions(bound.unit) not in ((numerator,), (numerator, "mass"), (numerator, "area")):
         raise table.wrong(f"{key}.unit", f"{bound.unit!r} is not comparable with the dose")
     return bound
 
@@ -1019,6 +1021,7 @@ def _species(root: _Table) -> Species:
         glucuronidation=root.text("glucuronidation", "normal", among=("normal", "deficient")),
         production_classes=root.texts("production_classes"),
         weight_kg=weight,
+        surface_k=root.quantity("surface_k", "1", sources=True),
         vitals=tuple(vitals),
         breeds=tuple(_breed(table, name) for table in root.tables("breed")),
     )

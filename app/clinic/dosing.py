@@ -1,0 +1,241 @@
+"""Doses: from a record and a body weight to an amount, a volume and tablets. Rounding never adds to a dose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
+from typing import Any
+
+from app.clinic.records import DoseRecord, Drug, Formulation, Quantity, Species
+from app.clinic.units import canonical, convert, dimensions, number, shown, spelt
+
+Json = dict[str, Any]
+
+_VOLUME_STEP_ML = Decimal("0.01")
+_TABLETS_MAX = 20
+_SOLID = re.compile(r"tablet|capsule|chew|caplet|pill")
+_PER_ML = re.compile(r"(?P<unit>[^/]+)/\s*(?P<ml>\d+(?:\.\d+)?)\s*m[lL]")
+_FREQUENCIES = {6: "four times a day", 8: "three times a day", 12: "twice a day", 24: "once a day", 48: "every other day",
+                168: "once a week", 336: "every two weeks"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """What one administration (or one day, as the record says) comes to, in `unit`; `capped` where a maximum bit."""
+
+    min: Decimal
+    max: Decimal
+    unit: str
+    formula: str
+    capped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """A product in hand: in a mL, or in a tablet (then `per_ml` is False), in mass or [IU]."""
+
+    value: Decimal
+    unit: str
+    per_ml: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tablets:
+    """So many of one strength; `fits` when that lies in the dose's range."""
+
+    strength: Decimal
+    count: Decimal
+    amount: Decimal
+    fits: bool
+    pieces: int
+
+
+def surface_m2(weight_kg: Decimal, k: Decimal) -> Decimal:
+    """Body surface [m2] by Meeh: k x (weight [g])^(2/3) / 10000."""
+    assert weight_kg > 0
+    return k * ((weight_kg * 1000) ** (Decimal(2) / Decimal(3))) / 10000
+
+
+def per_animal(record: DoseRecord, weight_kg: Decimal | None, species: Species) -> Amount | None:
+    """The record's amount for this animal, or None where weight or surface is needed and not known.
+
+    Maxima of the record hold: an amount never exceeds `max_single` (or `max_daily` for a dose per day).
+    """
+    unit = record.dose.unit.split("/")
+    low, high = record.dose.min, record.dose.max
+    if record.basis == "per_animal":
+        amount = Amount(low, high, record.dose.unit, "per animal, whatever its weight")
+    elif weight_kg is None:
+        return None
+    elif record.basis == "per_kg":
+        rest = "/".join([unit[0], *unit[2:]])
+        amount = Amount(low * weight_kg, high * weight_kg, rest, "weight_kg x dose per kg")
+    else:
+        if species.surface_k is None:
+            return None
+        surface = surface_m2(weight_kg, species.surface_k.value)
+        rest = "/".join([unit[0], *unit[2:]])
+        amount = Amount(
+            low * surface, high * surface, rest,
+            f"surface_m2 x dose per m2; surface_m2 = {species.surface_k.value} x (weight_g)^(2/3) / 10000",
+        )  # fmt: skip
+    bound = record.max_daily if record.per == "day" else record.max_single
+    return amount if bound is None else _capped(amount, bound, weight_kg, species)
+
+
+def whole(bound: Quantity, weight_kg: Decimal | None, species: Species) -> Quantity | None:
+    """A maximum for this animal: one per kg or m2 is multiplied out; None where that is not known."""
+    parts = bound.unit.split("/")
+    if len(parts) == 1:
+        return bound
+    if weight_kg is None:
+        return None
+    if parts[1] == "m2":
+        return None if species.surface_k is None else Quantity(
+            bound.value * surface_m2(weight_kg, species.surface_k.value), parts[0]
+        )  # fmt: skip
+    return Quantity(bound.value * weight_kg, parts[0])
+
+
+def _capped(amount: Amount, bound: Quantity, weight_kg: Decimal | None, species: Species) -> Amount:
+    limit = whole(bound, weight_kg, species)
+    most = None if limit is None else convert(limit.value, limit.unit, amount.unit)
+    if most is None or amount.max <= most:
+        return amount
+    why = f"not more than {shown(bound.value)} {spelt(bound.unit)}"
+    return Amount(min(amount.min, most), most, amount.unit, amount.formula, why)
+
+
+def lowered(amount: Amount, most: Decimal, why: str) -> Amount:
+    """The amount under a further maximum in its own unit."""
+    if amount.max <= most:
+        return amount
+    return Amount(min(amount.min, most), most, amount.unit, amount.formula, why)
+
+
+def read_strength(value: Decimal, unit: str) -> Strength | None:
+    """A strength as written: `1.5 mg/mL`, `250 mg/5 mL`, `2 %`, `100 mg` (a tablet); None for what is no strength."""
+    if unit.strip() == "%":
+        return Strength(value * 10, "mg", per_ml=True)
+    known = canonical(unit)
+    if known is None:
+        fraction = _PER_ML.fullmatch(unit.strip())
+        inner = canonical(fraction["unit"]) if fraction else None
+        if fraction is None or inner is None or Decimal(fraction["ml"]) == 0:
+            return None
+        return read_strength(value / Decimal(fraction["ml"]), f"{inner}/mL")
+    measured = dimensions(known)
+    if measured is not None and measured[0] in ("mass", "activity", "amount", "charge"):
+        if measured[1:] == ():
+            return Strength(value, known, per_ml=False)
+        if measured[1:] == ("volume",):
+            per_ml = convert(value, known, f"{known.split('/')[0]}/mL")
+            assert per_ml is not None
+            return Strength(per_ml, known.split("/")[0], per_ml=True)
+    return None
+
+
+def volume_ml(amount: Decimal, unit: str, strength: Strength) -> Decimal | None:
+    """[mL] of a liquid for an amount, rounded down to 0.01 mL; None where the units don't meet."""
+    inside = convert(amount, unit, strength.unit)
+    if inside is None or not strength.per_ml:
+        return None
+    return (inside / strength.value).quantize(_VOLUME_STEP_ML, ROUND_DOWN)
+
+
+def tablets_for(amount: Amount, strength_mg: Decimal, pieces: int, minimum: bool) -> Tablets | None:
+    """How many tablets of one strength: the most that stays within the range.
+
+    Args:
+        pieces: into how many parts one may be broken (1, 2 or 4).
+        minimum: the label gives a least dose, so the count is rounded up to reach it instead.
+
+    Returns:
+        None where no piece is small enough, or it would take more than 20 tablets.
+    """
+    assert strength_mg > 0 and pieces in (1, 2, 4)
+    low, high = convert(amount.min, amount.unit, "mg"), convert(amount.max, amount.unit, "mg")
+    if low is None or high is None:
+        return None
+    wanted = (low if minimum else high) / strength_mg * pieces
+    count = wanted.to_integral_value(ROUND_CEILING if minimum else ROUND_FLOOR) / pieces
+    if count == 0 or count > _TABLETS_MAX:
+        return None
+    given = count * strength_mg
+    fits = given >= low and (minimum or given <= high) and not (minimum and amount.capped and given > high)
+    return Tablets(strength_mg, count, given, fits, pieces)
+
+
+def frequency(record: DoseRecord) -> str:
+    """How often, in words."""
+    if record.dose_kind == "cri":
+        return "continuous infusion"
+    if record.interval_h is None:
+        return "single dose"
+    low, high = record.interval_h.min, record.interval_h.max
+    if low != high:
+        return f"every {shown(low)} to {shown(high)} hours"
+    return _FREQUENCIES.get(int(low) if low == int(low) else 0, f"every {shown(low)} hours")
+
+
+def is_solid(formulation: Formulation) -> bool:
+    """Whether it is counted in tablets or capsules."""
+    return bool(_SOLID.search(formulation.form)) and dimensions(formulation.unit) == ("mass",)
+
+
+def pieces_of(drug: Drug, strength_mg: Decimal) -> int:
+    """Into how many parts a tablet of this strength may be broken, as the record says; 1 where it says nothing."""
+    found = [row for row in drug.formulations if is_solid(row) and convert(row.strength, row.unit, "mg") == strength_mg]
+    return min((row.pieces for row in found), default=1)
+
+
+def same_route(record: DoseRecord, route: str | None) -> bool:
+    """Whether the record is for this route; one that is not known fits every record."""
+    return route is None or record.route == route
+
+
+def range_per_kg(records: Iterable[DoseRecord], weight_kg: Decimal | None) -> tuple[Decimal, Decimal] | None:
+    """Lowest to highest single dose [mg/kg] over records that say mg/kg, or per animal where the weight is known.
+
+    A dose per day counts whole: it may be given at once.
+    """
+    lows: list[Decimal] = []
+    highs: list[Decimal] = []
+    for record in records:
+        if record.status == "unverified" or record.dose_kind == "cri":
+            continue
+        low, high = (convert(value, record.dose.unit, "mg/kg") for value in (record.dose.min, record.dose.max))
+        if record.basis == "per_animal" and weight_kg:
+            per_animal_mg = [convert(value, record.dose.unit, "mg") for value in (record.dose.min, record.dose.max)]
+            low, high = (None if value is None else value / weight_kg for value in per_animal_mg)
+        if low is None or high is None:
+            continue
+        if record.per == "day" and record.interval_h is not None:
+            low = low * record.interval_h.min / 24
+        lows.append(low)
+        highs.append(high)
+    return (min(lows), max(highs)) if lows else None
+
+
+def json_amount(amount: Amount) -> Json:
+    """`{min, max, unit}` for answers, to 6 significant digits so that a person can check it."""
+    return {"min": significant(amount.min), "max": significant_down(amount.max), "unit": amount.unit}
+
+
+def significant(value: Decimal, digits: int = 6) -> int | float:
+    """A figure as a JSON number with at most `digits` significant digits."""
+    return number(_places(value, digits, "ROUND_HALF_EVEN"))
+
+
+def significant_down(value: Decimal, digits: int = 6) -> int | float:
+    """The same, rounded down: for maxima."""
+    return number(_places(value, digits, ROUND_DOWN))
+
+
+def _places(value: Decimal, digits: int, rounding: str) -> Decimal:
+    if value == 0:
+        return value
+    exponent = value.adjusted() - digits + 1
+    return value.quantize(Decimal(1).scaleb(exponent), rounding)
