@@ -17,8 +17,15 @@ _VOLUME_STEP_ML = Decimal("0.01")
 _TABLETS_MAX = 20
 _SOLID = re.compile(r"tablet|capsule|chew|caplet|pill")
 _PER_ML = re.compile(r"(?P<unit>[^/]+)/\s*(?P<ml>\d+(?:\.\d+)?)\s*m[lL]")
-_FREQUENCIES = {6: "four times a day", 8: "three times a day", 12: "twice a day", 24: "once a day", 48: "every other day",
-                168: "once a week", 336: "every two weeks"}  # fmt: skip
+_FREQUENCIES = {
+    6: "four times a day",
+    8: "three times a day",
+    12: "twice a day",
+    24: "once a day",
+    48: "every other day",
+    168: "once a week",
+    336: "every two weeks",
+}
 
 
 @dataclass(frozen=True, slots=True)

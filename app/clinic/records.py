@@ -173,6 +173,11 @@ class Drug:
     doses: tuple[DoseRecord, ...]
 
     @property
+    def has_record(self) -> bool:
+        """False for a drug that only rules name."""
+        return bool(self.classes)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Generic first, then synonyms, then brands."""
         return (self.generic, *self.synonyms, *(brand.name for brand in self.brands))
@@ -1225,6 +1230,7 @@ def _across(shelves: _Shelves) -> Iterator[BadData]:
             other = owners.get(("name", fold(brand.name)))
             if other not in (None, drug.generic):
                 yield BadData(file, "brands", f"{brand.name!r} is also a name of {other}")
+    owners_of_names = {*shelves.drugs}
     drug_classes = {name for drug in shelves.drugs.values() for name in drug.classes}
     breeds = {fold(name) for species in shelves.species.values() for breed in species.breeds
               for name in (breed.name, *breed.names)}  # fmt: skip
@@ -1235,11 +1241,9 @@ def _across(shelves: _Shelves) -> Iterator[BadData]:
             if name not in known:
                 yield BadData(file, key, f"species {name!r} has no file in species/")
         for name in (*rule.drugs, *rule.trigger.co_drug):
-            if name not in shelves.drugs:
-                yield BadData(file, key, f"drug {name!r} has no file in drugs/")
+            yield from _slip(name, owners_of_names, file, key, "drug")
         for name in (*rule.classes, *rule.trigger.co_class):
-            if name not in drug_classes:
-                yield BadData(file, key, f"no drug is of class {name!r}")
+            yield from _slip(name, drug_classes, file, key, "class")
         for name in rule.trigger.breed:
             if fold(name) not in breeds:
                 yield BadData(file, key, f"breed {name!r} is in no file of species/")
@@ -1269,8 +1273,28 @@ def _across(shelves: _Shelves) -> Iterator[BadData]:
                 yield BadData("species_data/triage", f"flag[{flag.id}]", f"species {animal!r} has no file in species/")
 
 
+def _slip(name: str, known: set[str], file: str, key: str, kind: str) -> Iterator[BadData]:
+    """A rule may name what has no record yet, but not what looks like a misspelling of what has one."""
+    if name not in known:
+        near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.87)
+        if near:
+            yield BadData(file, key, f"{kind} {name!r} has no record; did you mean {near[0]!r}?")
+        elif name != name.lower():
+            yield BadData(file, key, f"{kind} {name!r} must be lower case")
+
+
+def _named_only(name: str) -> Drug:
+    """A drug that only rules name: they hold for it, and no dose is known."""
+    return Drug(name, (), (), "", (), False, False, "", (), ())
+
+
 def _records(shelves: _Shelves) -> Records:
     """The indexes over what was read."""
+    known = {fold(name) for drug in shelves.drugs.values() for name in drug.names}
+    for _, rule in shelves.rules:
+        for name in (*rule.drugs, *rule.trigger.co_drug):
+            if name not in shelves.drugs and fold(name) not in known:
+                shelves.drugs[name] = _named_only(name)
     drugs: dict[str, tuple[Drug, ...]] = {}
     for drug in shelves.drugs.values():
         for name in {fold(name): None for name in drug.names}:
