@@ -9,6 +9,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     Enum,
     ForeignKey,
     Identity,
@@ -255,4 +256,16 @@ usage_rollup = Table(
         name="usage_rollup_key",
         postgresql_nulls_not_distinct=True,
     ),
+)
+
+# accounts: the calls that per-minute limits admitted, by second
+rate_window = Table(
+    "rate_window",
+    metadata,
+    Column("account_id", BigInteger, ForeignKey("account.id"), primary_key=True),
+    Column("bucket", Text, CheckConstraint("bucket IN ('generate', 'read')"), primary_key=True),
+    Column("moment", Double, nullable=False),
+    Column("places", Integer, nullable=False),
+    Column("granted", Integer, nullable=False),
+    Column("counts", ARRAY(Integer), CheckConstraint("cardinality(counts) = 61"), nullable=False),
 )
