@@ -27,7 +27,7 @@ a stack.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from app.base.money import dollars
@@ -183,9 +183,24 @@ class IdempotencyKeyReused(Refused):
 
 
 class RateLimited(Refused):
-    """More calls than the plan allows; `retry_after_s` is true to one second."""
+    """More calls than the plan allows; `retry_after_s` is true to one second.
+
+    Attributes:
+        rate_headers: the rate-limit headers of the answer, as those of an admitted call.
+    """
 
     status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retry_after_s: int,
+        rate_headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        super().__init__(message, code=code, retry_after_s=retry_after_s)
+        self.rate_headers = tuple(rate_headers)
 
 
 class InternalError(Refused):
