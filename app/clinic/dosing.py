@@ -203,27 +203,51 @@ def same_route(record: DoseRecord, route: str | None) -> bool:
     return route is None or record.route == route
 
 
-def range_per_kg(records: Iterable[DoseRecord], weight_kg: Decimal | None) -> tuple[Decimal, Decimal] | None:
-    """Lowest to highest single dose [mg/kg] over records that say mg/kg, or per animal where the weight is known.
+def range_per_kg(
+    records: Iterable[DoseRecord], weight_kg: Decimal | None, numerator: str = "mg"
+) -> tuple[Decimal, Decimal] | None:
+    """Lowest to highest single dose [`numerator`/kg] over records per kg, or per animal where the weight is known.
 
-    A dose per day counts whole: it may be given at once.
+    A dose per day may be given at once, or divided as its interval says.
     """
     lows: list[Decimal] = []
     highs: list[Decimal] = []
     for record in records:
-        if record.status == "unverified" or record.dose_kind == "cri":
-            continue
-        low, high = (convert(value, record.dose.unit, "mg/kg") for value in (record.dose.min, record.dose.max))
-        if record.basis == "per_animal" and weight_kg:
-            per_animal_mg = [convert(value, record.dose.unit, "mg") for value in (record.dose.min, record.dose.max)]
-            low, high = (None if value is None else value / weight_kg for value in per_animal_mg)
-        if low is None or high is None:
-            continue
-        if record.per == "day" and record.interval_h is not None:
-            low = low * record.interval_h.min / 24
-        lows.append(low)
-        highs.append(high)
+        single = single_per_kg(record, weight_kg, numerator)
+        if single is not None:
+            lows.append(single[0])
+            highs.append(single[1])
     return (min(lows), max(highs)) if lows else None
+
+
+def single_per_kg(record: DoseRecord, weight_kg: Decimal | None, numerator: str) -> tuple[Decimal, Decimal] | None:
+    """Lowest and highest single dose of a record [`numerator`/kg]; None where it can't be compared per kg."""
+    if record.status == "unverified" or record.dose_kind == "cri":
+        return None
+    values = (record.dose.min, record.dose.max)
+    if record.basis == "per_animal":
+        if weight_kg is None:
+            return None
+        whole_amounts = [convert(value, record.dose.unit, numerator) for value in values]
+        converted = [None if value is None else value / weight_kg for value in whole_amounts]
+    else:
+        converted = [convert(value, record.dose.unit, f"{numerator}/kg") for value in values]
+    low, high = converted
+    if low is None or high is None:
+        return None
+    if record.per == "day" and record.interval_h is not None:
+        low = low * min(record.interval_h.min / 24, Decimal(1))
+    return low, high
+
+
+def daily_per_kg(record: DoseRecord, weight_kg: Decimal | None, numerator: str) -> Decimal | None:
+    """The most of a record in a day [`numerator`/kg]; None where it can't be compared per kg."""
+    single = single_per_kg(record, weight_kg, numerator)
+    if single is None:
+        return None
+    if record.per == "day" or record.interval_h is None or record.interval_h.min >= 24:
+        return single[1]
+    return single[1] * 24 / record.interval_h.min
 
 
 def json_amount(amount: Amount) -> Json:

@@ -27,7 +27,7 @@ _CONDITIONS: tuple[frozenset[str], ...] = tuple(
         "mmvd,cardiomyopathy,dcm,hcm,cardiac",
         "dehydration,dehydrated,hypovolemia,hypovolaemia,shock,hypotension,low blood pressure,hypovolemic",
         "seizures,seizure,epilepsy,epileptic,fits,seizure disorder,convulsions",
-        "gastrointestinal ulcer,gi ulcer,gastric ulcer,stomach ulcer,ulcer,gi bleeding,gastrointestinal bleeding,"
+        "gastrointestinal ulcer,gi ulcer,gastric ulcer,stomach ulcer,gi bleeding,gastrointestinal bleeding,"
         "melena,gastrointestinal disease,gi disease,gi ulceration,gastrointestinal ulceration",
         "diabetes,diabetes mellitus,diabetic",
         "bleeding disorder,coagulopathy,von willebrand disease,vwd,von willebrand,thrombocytopenia,bleeding",
@@ -37,10 +37,9 @@ _CONDITIONS: tuple[frozenset[str], ...] = tuple(
         "hypoadrenocorticism,addisons disease,addisons,addison disease",
         "hyperadrenocorticism,cushings disease,cushings,cushing disease",
         "urinary obstruction,blocked bladder,urethral obstruction,urinary blockage,blocked",
-        "gastrointestinal obstruction,gi obstruction,foreign body,ileus,intestinal obstruction,obstruction",
+        "gastrointestinal obstruction,gi obstruction,foreign body,ileus,intestinal obstruction",
         "pancreatitis",
         "anemia,anaemia",
-        "infection,systemic infection,fungal infection,systemic fungal infection",
         "laminitis",
         "heartworm,heartworm disease,heartworm positive,dirofilariasis",
     )
@@ -201,6 +200,8 @@ def _age(rule: RuleRecord, patient: Patient) -> Verdict:
     trigger, age = rule.trigger, patient.age_months
     if trigger.age_months_max is None and trigger.age_months_min is None:
         return True
+    if age is None and trigger.age_months_max is None and "20 months plus" in fold(patient.production_class):
+        age = Decimal(20)
     if age is not None:
         below = trigger.age_months_max is None or age <= trigger.age_months_max
         return below and (trigger.age_months_min is None or age >= trigger.age_months_min)
