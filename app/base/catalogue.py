@@ -32,6 +32,7 @@ class Model:
         context_tokens: window: prompt + rules + pictures + answer [tokens].
         modalities: of `text`, `image`.
         meter: who counts the tokens.
+        sees_pictures: pictures go on to the engine; else they are only described in words.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Model:
     quota: Literal["wallet", "daily"] = "wallet"
     meter: Literal["service", "upstream"] = "service"
     fallback: str = ""
+    sees_pictures: bool = False
 
     @property
     def veterinary(self) -> bool:
@@ -62,6 +64,7 @@ class Quote:
         output_tokens: wanted at most [tokens].
         output_tokens_floor: with `flexible`, the least that is worth starting.
         flexible: the caller named no max_tokens, so authorize may take what the wallet affords.
+        limited_by: what set `output_tokens`.
     """
 
     input_nano_per_token: int
@@ -70,11 +73,22 @@ class Quote:
     output_tokens: int
     output_tokens_floor: int = 0
     flexible: bool = False
+    limited_by: Literal["caller", "default", "window"] = "caller"
 
     @property
     def hold_nano(self) -> int:
         """What authorize sets aside when nothing is lowered."""
         return self.prompt_tokens * self.input_nano_per_token + self.output_tokens * self.output_nano_per_token
+
+    @property
+    def least_tokens(self) -> int:
+        """The shortest answer that authorize may settle for."""
+        return min(self.output_tokens_floor, self.output_tokens) if self.flexible else self.output_tokens
+
+    @property
+    def least_nano(self) -> int:
+        """What the wallet must have free for the call to start."""
+        return self.prompt_tokens * self.input_nano_per_token + self.least_tokens * self.output_nano_per_token
 
 
 @dataclass(frozen=True, slots=True)
