@@ -1,0 +1,438 @@
+"""The words that mean something here: a tokenizer that keeps places, and one trie over the names of all records.
+
+Reading, triage and the guard walk the same trie, so a name means the same to all of them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from app.clinic.records import Records
+
+
+def vocabulary(words: str) -> frozenset[str]:
+    """The words of a list written with spaces."""
+    return frozenset(words.split())
+
+
+Node = dict[str, Any]
+"""Next word -> Node; the terms that end here stand under the empty string."""
+
+_LETTERS = "a-z\u00df-\u00f6\u00f8-\u024f\u0370-\u03ff\u0400-\u04ff"
+_IDEOGRAPHS = "\u3400-\u9fff\uf900-\ufaff"
+TOKEN = re.compile(
+    r"(?:[a-z]\.){2,5}"
+    rf"|[{_LETTERS}]+(?:'(?:t|s|re|ve|ll|d|m)(?![{_LETTERS}]))?"
+    r"|[0-9]+(?:[.,][0-9]+)*"
+    rf"|[{_IDEOGRAPHS}]"
+    r"|(?<=[0-9]) ?[-\u2013\u2014] ?(?=[0-9])"
+    r"|[%#/\u00bc\u00bd\u00be\u2153\u2154.!?;:,()\n<>=\u2264\u2265~+\"|\u3002\uff01\uff1f\uff0c\uff1b\u3001\u2026]"
+)
+"""What a text is cut into; hyphens vanish, except between figures, so `amoxicillin-clavulanate` is two words."""
+
+
+def _folds() -> dict[int, int]:
+    """One character for one: accents off, full-width figures to plain ones, typographic apostrophes to '."""
+    table: dict[int, int] = {code: ord("'") for code in (0x2019, 0x2018, 0x02BC, 0x0060, 0x00B4)}
+    for code in (*range(0xDF, 0x250), *range(0x370, 0x500), *range(0xFF01, 0xFF5F)):
+        base = unicodedata.normalize("NFKD", chr(code))[0]
+        if base != chr(code) and len(base.lower()) == 1:
+            table[code] = ord(base.lower())
+    for code in (0xFF0C, 0xFF01, 0xFF1F, 0xFF1B):
+        table.pop(code, None)
+    table |= {0x03BC: ord("u"), 0x00B5: ord("u"), 0x00A0: ord(" "), 0x202F: ord(" ")}
+    return table
+
+
+_FOLDS = _folds()
+
+
+def folded(text: str) -> str:
+    """The text in lower case without accents, of the same length, so that places stay true."""
+    lower = text.lower()
+    if len(lower) != len(text):
+        lower = "".join(small if len(small := mark.lower()) == 1 else mark for mark in text)
+    return lower if lower.isascii() and "`" not in lower else lower.translate(_FOLDS)
+
+
+_SAME = {
+    "cannot": "can't", "cant": "can't", "couldnt": "couldn't", "dont": "don't", "doesnt": "doesn't", "didnt": "didn't",
+    "isnt": "isn't", "wasnt": "wasn't", "wont": "won't", "hasnt": "hasn't", "havent": "haven't", "arent": "aren't",
+    "shouldnt": "shouldn't", "wouldnt": "wouldn't", "diarrhoea": "diarrhea", "oesophagus": "esophagus",
+    "anaemia": "anemia", "anaemic": "anemic", "haemorrhage": "hemorrhage", "haemorrhaging": "hemorrhaging",
+    "grey": "gray", "colour": "color", "tumour": "tumor", "labour": "labor", "paralysed": "paralyzed",
+    "dyspnoea": "dyspnea", "oedema": "edema", "faeces": "feces", "urinating": "urinating", "litre": "liter",
+}  # fmt: skip
+
+
+_DOTTED = re.compile(r"[a-z]\.[a-z]\.")
+
+
+def tokens(text: str) -> tuple[list[str], list[int], list[int]]:
+    """Words as the trie knows them, with the start and end of each in `text`.
+
+    Possessives lose their 's, dotted abbreviations their dots, and one spelling stands for several.
+    """
+    low = folded(text)
+    matches = list(TOKEN.finditer(low))
+    words = [match[0] for match in matches]
+    starts = [match.start() for match in matches]
+    ends = [match.end() for match in matches]
+    same = _SAME.get
+    words = [same(word, word) for word in words]
+    if "'" in low:
+        words = [word[:-2] if word[-2:] == "'s" else word for word in words]
+    if "." in low and _DOTTED.search(low):
+        words = [word.replace(".", "") if word[1:2] == "." and word[0].isalpha() else word for word in words]
+    if "-" in low or "\u2013" in low or "\u2014" in low:
+        words = ["-" if word[0] in " -\u2013\u2014" else word for word in words]
+    return words, starts, ends
+
+
+class Term(NamedTuple):
+    """What a phrase means.
+
+    Attributes:
+        kind: species, breed, drug, class, toxin, product, analyte, condition, production, sex, route, ...
+        value: the record's name, or what the word says.
+        more: further facts of the kind.
+        foreign: a word of another language that may be an ordinary English one.
+    """
+
+    kind: str
+    value: str
+    more: Any = None
+    foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """Everything a text can mention.
+
+    Attributes:
+        root: names and grammar words.
+        signs: phrases and group words of the red flags; terms are (flag index, group or -1).
+        near: misspellings one letter away -> terms, by deleting one letter from a name.
+        fuzzy_heads: first four letters of names that misspellings are looked for.
+        hazards: first words of drugs, classes and poisons: what makes the guard listen.
+        hazard_starts: every beginning of those words.
+    """
+
+    root: Node
+    signs: Node
+    near: dict[str, tuple[str, list[Term]]]
+    fuzzy_heads: frozenset[str]
+    hazards: frozenset[str]
+    hazard_starts: frozenset[str]
+
+
+FREQUENCIES: dict[str, tuple[int, int] | None] = {
+    "sid": (24, 24), "once daily": (24, 24), "once a day": (24, 24), "once per day": (24, 24), "daily": (24, 24),
+    "every day": (24, 24), "every 24 hours": (24, 24), "per day": (24, 24), "bid": (12, 12), "twice daily": (12, 12),
+    "twice a day": (12, 12), "twice per day": (12, 12), "two times a day": (12, 12), "2 times a day": (12, 12),
+    "2x daily": (12, 12), "2 x daily": (12, 12), "morning and night": (12, 12), "tid": (8, 8),
+    "three times daily": (8, 8), "three times a day": (8, 8), "3 times a day": (8, 8), "3x daily": (8, 8),
+    "thrice daily": (8, 8), "qid": (6, 6), "four times a day": (6, 6), "4 times a day": (6, 6), "eod": (48, 48),
+    "every other day": (48, 48), "every second day": (48, 48), "alternate days": (48, 48), "weekly": (168, 168),
+    "once weekly": (168, 168), "once a week": (168, 168), "every week": (168, 168), "monthly": (720, 720),
+    "once a month": (720, 720), "every month": (720, 720), "prn": None, "as needed": None, "when needed": None,
+    "stat": None, "once": None, "single dose": None,
+}  # fmt: skip
+ROUTES = {
+    "po": "PO", "per os": "PO", "orally": "PO", "oral": "PO", "by mouth": "PO", "sc": "SC", "sq": "SC", "subq": "SC",
+    "subcut": "SC", "subcutaneous": "SC", "subcutaneously": "SC", "under the skin": "SC", "im": "IM",
+    "intramuscular": "IM", "intramuscularly": "IM", "iv": "IV", "intravenous": "IV", "intravenously": "IV",
+    "io": "IO", "ip": "IP", "otm": "OTM", "transmucosal": "OTM", "tm": "OTM", "pr": "PR", "rectally": "PR",
+    "per rectum": "PR", "topical": "TOP", "topically": "TOP", "top": "TOP", "spot on": "TOP", "inh": "INH",
+    "inhaled": "INH", "nebulised": "INH", "nebulized": "INH", "intranasal": "IN", "in the eye": "OPH",
+    "in the ear": "OTIC", "cri": "CRI", "injection": "", "injected": "",
+}  # fmt: skip
+SEXES: dict[str, tuple[str | None, bool | None]] = {
+    "male": ("male", None), "boy": ("male", None), "female": ("female", None), "girl": ("female", None),
+    "mn": ("male", True), "nm": ("male", True), "cm": ("male", True), "m/n": ("male", True), "mc": ("male", True),
+    "m/c": ("male", True), "fs": ("female", True), "sf": ("female", True), "f/s": ("female", True),
+    "fn": ("female", True), "f/n": ("female", True), "mi": ("male", False), "fi": ("female", False),
+    "m/i": ("male", False), "f/i": ("female", False), "m/e": ("male", False), "f/e": ("female", False),
+    "neutered": (None, True), "desexed": (None, True), "sterilised": (None, True), "sterilized": (None, True),
+    "altered": (None, True), "castrated": ("male", True), "gelded": ("male", True), "spayed": ("female", True),
+    "speyed": ("female", True), "unneutered": (None, False), "unspayed": ("female", False), "intact": (None, False),
+    "entire": (None, False), "uncastrated": ("male", False), "not neutered": (None, False),
+    "not spayed": ("female", False), "not castrated": ("male", False), "isn't neutered": (None, False),
+    "isn't spayed": ("female", False), "isn't castrated": ("male", False), "not fixed": (None, False),
+    "is fixed": (None, True), "macho": ("male", None), "hembra": ("female", None), "mannlich": ("male", None),
+    "weiblich": ("female", None), "kastriert": (None, True), "kastrierter": (None, True), "kastrierte": (None, True),
+    "castrado": (None, True), "castrada": (None, True), "castre": (None, True), "sterilisee": ("female", True),
+    "esterilizada": ("female", True),
+}  # fmt: skip
+_SEX_NEEDS_CAPITALS = {"mi", "fi", "cm", "nm", "mc", "sf", "fn", "mn", "fs"}
+STATES: dict[str, str] = {
+    "pregnant": "pregnant", "in foal": "pregnant", "in calf": "pregnant", "in lamb": "pregnant",
+    "gestating": "pregnant", "lactating": "lactating", "nursing": "lactating", "in milk": "lactating",
+    "milking": "lactating",
+}  # fmt: skip
+VERBS: dict[str, str] = {}
+for _kind, _listed in {
+    "ate": "ate eaten swallowed ingested chewed licked drank drunk consumed devoured gobbled scoffed nibbled chomped "
+    "snatched stole munched wolfed overdosed inhaled eats chews nibbling "
+    "comio comido trago ingirio lamio bebio mange avale ingere leche bu gefressen fras gegessen geschluckt "
+    "verschluckt geleckt getrunken comeu engoliu ingeriu lambeu bebeu",
+    "eat": "eat eating swallow swallowing ingest ingesting chew lick drink consume eating ingestion exposure "
+    "comer manger fressen essen",
+    "gave": "gave given administered applied dosed injected treated received dio administre donne gegeben deu put",
+    "give": "give giving administer dose dosing use using apply prescribe start try dar donner geben",
+    "take": "on takes taking take receiving gets getting having had has medications meds currently takes tomando prend "
+    "bekommt nimmt toma",
+    "stopped": "stopped discontinued finished ceased previously formerly",
+}.items():
+    VERBS |= dict.fromkeys(_listed.split(), _kind)
+_PHRASES: dict[str, str] = {
+    "got into": "ate", "gotten into": "ate", "gets into": "ate", "getting into": "ate", "got hold of": "ate",
+    "got a hold of": "ate", "got at": "ate", "helped himself to": "ate", "helped herself to": "ate",
+    "may have had": "ate", "has had": "ate", "had some": "ate", "just had": "ate", "exposed to": "ate",
+    "ha comido": "ate", "a mange": "ate", "hat gefressen": "ate", "\u5403\u4e86": "ate", "\u8bef\u98df": "ate",
+    "\u541e\u4e86": "ate",
+    "used to take": "stopped", "used to be on": "stopped", "used to get": "stopped", "was on": "stopped",
+    "was taking": "stopped", "were on": "stopped", "had been on": "stopped", "no longer on": "stopped",
+    "no longer takes": "stopped", "no longer taking": "stopped", "came off": "stopped", "in the past": "stopped",
+    "taken off": "stopped", "last year": "stopped", "years ago": "stopped", "months ago": "stopped",
+    "history of": "stopped", "not any more": "stopped",
+    "allergic to": "allergy", "allergy to": "allergy", "allergies": "allergy", "reacted to": "allergy",
+    "reaction to": "allergy", "how much": "dose?", "what dose": "dose?", "dosage": "dose?", "dose of": "dose?",
+    "the dose": "dose?", "dose for": "dose?", "dosing": "dose?", "dose": "dose?", "how many": "dose?",
+    "can i give": "dose?", "how often": "dose?", "what is the dose": "dose?", "dosis": "dose?", "posologie": "dose?",
+    "cuanto": "dose?", "wie viel": "dose?", "wieviel": "dose?", "combien": "dose?", "quanto": "dose?",
+    "\u5242\u91cf": "dose?", "\u591a\u5c11": "dose?",
+}  # fmt: skip
+NEGATORS = vocabulary(
+    "no not never without denies denied deny isn't wasn't doesn't don't didn't hasn't haven't won't can't aren't "
+    "couldn't wouldn't neither nor none negative nein nicht kein keine keinen sin pas sans nunca jamais nao sem "
+    "\u6ca1 \u65e0 \u672a"
+)
+_FOREIGN_MARKERS = vocabulary(
+    "el la los las mi un una que ha es su con le les mon ma est je ne pas il elle des der die das mein meine hat ist "
+    "ein eine und o os meu minha seu um uma que esta ele ela du"
+)
+_ENGLISH_TOO = vocabulary(
+    "chat chats pie sale once ail sal sol fin die arm gift rind pain pan hen mare mares ram cob puce rat rate rats "
+    "stud kid kids jack jenny toy bulle male queen tom hob jill buck does doe boar sow foal colt filly"
+)
+ORDINARY = vocabulary(
+    "comfort comforts program programs programme revolution advantage advantages frontline reconcile interceptor "
+    "stronghold protein proteins seminar marquise entice entire exceed excess excel menthol methyl ethanol methanol "
+    "mannitol menstrual currents current raising aspiring morphing insulation insulate protect protects nicotinic "
+    "pancreas creation reaction reactions relation practice positive negative capsule capsules tablet tablets codeine "
+    "canine canines feline felines equine bovine simple sample samples trial trials medical medicine medicines "
+    "remember december november october september february january morning evening actually basically "
+    "profound provide provided provides proving program profile improve approve renal clinic clinical clinics "
+    "calcium calcified sodium metric metrics panic panicked salivating salivate salt soloing solution solutions "
+    "stomach stomachs strong stronger vector vectors direct director directed revealed rabies surgery surgeon "
+    "antler antlers anesthetic anaesthetic carpet carpets carbon caramel carrot carrots propose proposed promise "
+    "flagged flagging plaques plasma plastic valid validate lateral lantern lantana cider cipher cerebral"
+)
+"""Ordinary words near some drug's name; tests hold the list against a vocabulary."""
+_ENGLISH_ENDINGS = (
+    "ing", "ings", "ed", "ly", "ment", "ments", "tion", "tions", "ness", "ous", "ful", "able", "ible", "ally", "ward",
+    "wards", "ship", "less", "ism", "ist", "ists", "ers", "ies",
+)  # fmt: skip
+
+
+def _enter(root: Node, words: list[str], term: Any) -> None:
+    node = root
+    for word in words:
+        node = node.setdefault(word, {})
+    terms = node.setdefault("", [])
+    if term not in terms:
+        terms.append(term)
+
+
+def _words(name: str) -> list[str]:
+    return tokens(name)[0]
+
+
+def _with_plurals(name: str) -> Iterable[list[str]]:
+    words = _words(name)
+    if words:
+        yield words
+        last = words[-1]
+        if len(last) > 3 and last.isalpha() and last.isascii() and last[-1] not in "sxz":
+            yield [*words[:-1], last + "s"]
+
+
+def _deletions(word: str) -> set[str]:
+    return {word[:place] + word[place + 1 :] for place in range(1, len(word))}
+
+
+def build(records: Records) -> Lexicon:
+    """The lexicon of these records. Takes a moment; `lexicon` keeps it."""
+    root: Node = {}
+    hazard_words: set[str] = set()
+    fuzzy: dict[str, list[Term]] = {}
+
+    def enter(name: str, term: Term, plurals: bool = True, hazard: bool = False) -> None:
+        for words in _with_plurals(name) if plurals else [_words(name)]:
+            if words:
+                _enter(root, words, term)
+                if hazard:
+                    hazard_words.add(words[0])
+
+    for species in records.species.values():
+        for language, names in species.names.items():
+            for name in names:
+                foreign = language != "en" and _words(name)[:1] and _words(name)[0] in _ENGLISH_TOO
+                enter(name, Term("species", species.name, (None, None, False), bool(foreign)), plurals=language == "en")
+        enter(species.name, Term("species", species.name, (None, None, False)))
+        for listed, facts in (
+            (species.juvenile, (None, None, True)),
+            (species.female, ("female", None, False)),
+            (species.male, ("male", None, False)),
+            (species.neutered_male, ("male", True, False)),
+            (species.neutered_female, ("female", True, False)),
+        ):
+            for name in listed:
+                _drop(root, name, "species", species.name)
+                enter(name, Term("species", species.name, facts))
+        for breed in species.breeds:
+            for name in (breed.name, *breed.names):
+                enter(name, Term("breed", breed.name, species.name))
+                if species.name == "dog":
+                    enter("chocolate " + name, Term("breed", breed.name, species.name))
+        for production in species.production_classes:
+            enter(production, Term("production", production, species.name), plurals=False)
+    for drug in records.drugs.values():
+        for name in drug.names:
+            enter(name, Term("drug", drug.generic), hazard=True)
+            words = _words(name)
+            if len(words) == 1 and len(words[0]) >= 6 and words[0] not in ORDINARY:
+                fuzzy.setdefault(words[0], []).append(Term("drug", drug.generic))
+        for name in drug.classes:
+            enter(name.replace("_", " "), Term("class", name), hazard=True)
+    for toxin in records.toxins.values():
+        for name in (toxin.name, *toxin.names):
+            enter(name, Term("toxin", toxin.name), hazard=True)
+        for names in toxin.other_names.values():
+            for name in names:
+                words = _words(name)
+                foreign = len(words) == 1 and words[0] in _ENGLISH_TOO
+                enter(name, Term("toxin", toxin.name, None, foreign), plurals=False, hazard=not foreign)
+        own = {name for listed in toxin.all_names for name in [" ".join(_words(listed))]}
+        for product in toxin.products:
+            for name in (product.name, *product.names):
+                joined = " ".join(_words(name))
+                full = any(f" {word} " in f" {joined} " for word in own)
+                if full or not joined[:1].isdigit():
+                    enter(name, Term("product", toxin.name, (product.name, full)), plurals=full, hazard=full)
+    for analyte in records.analytes.values():
+        for name in (analyte.name, *analyte.names):
+            enter(name, Term("analyte", analyte.name), plurals=False)
+    for rule in records.rules:
+        for name in rule.trigger.condition:
+            enter(name.replace("_", " "), Term("condition", name), plurals=False)
+    _grammar(enter)
+    signs: Node = {}
+    for index, flag in enumerate(records.flags):
+        for names in flag.phrases.values():
+            for name in names:
+                words = _words(name)
+                if words:
+                    _enter(signs, words, (index, -1))
+        for group, names in enumerate(flag.all_of):
+            for name in names:
+                words = _words(name)
+                if words:
+                    _enter(signs, words, (index, group))
+    near: dict[str, tuple[str, list[Term]]] = {}
+    for word, terms in fuzzy.items():
+        for key in {word, *_deletions(word)}:
+            near.setdefault(key, (word, terms))
+    starts = {word[:size] for word in hazard_words for size in range(1, len(word) + 1)}
+    heads = frozenset(word[:4] for word in fuzzy)
+    return Lexicon(root, signs, near, heads, frozenset(hazard_words), frozenset(starts))
+
+
+def _drop(root: Node, name: str, kind: str, value: str) -> None:
+    """Forget a plain meaning of a word that says more (`mare` is also listed among the names of the horse)."""
+    for words in _with_plurals(name):
+        node = root
+        for word in words:
+            node = node.get(word, {})
+        if "" in node:
+            node[""] = [term for term in node[""] if not (term.kind == kind and term.value == value)]
+
+
+def _grammar(enter: Any) -> None:
+    for name, interval in FREQUENCIES.items():
+        enter(name, Term("frequency", name, interval), plurals=False)
+    for name, route in ROUTES.items():
+        enter(name, Term("route", route, name), plurals=False)
+    for name, facts in SEXES.items():
+        enter(name, Term("sex", name, facts, name in _SEX_NEEDS_CAPITALS), plurals=False)
+    for name, state in STATES.items():
+        enter(name, Term("state", state), plurals=False)
+    for name, kind in (*VERBS.items(), *_PHRASES.items()):
+        enter(name, Term("verb", kind), plurals=False)
+
+
+def meant(lexicon: Lexicon, words: list[str], place: int) -> tuple[list[Term], int] | None:
+    """The longest phrase that begins at `place`: its terms and where it ends."""
+    node: Node | None = lexicon.root.get(words[place])
+    found: tuple[list[Term], int] | None = None
+    end, last = place + 1, len(words)
+    while node is not None:
+        terms = node.get("")
+        if terms:
+            found = (terms, end)
+        if end == last:
+            break
+        node = node.get(words[end])
+        end += 1
+    return found
+
+
+def misspelt(lexicon: Lexicon, word: str) -> list[Term] | None:
+    """The drug that a word of six letters or more is one slip away from; never an ordinary English word."""
+    if word[:4] not in lexicon.fuzzy_heads or word in ORDINARY or not 6 <= len(word) <= 24:
+        return None
+    for key in (word, *_deletions(word)):
+        hit = lexicon.near.get(key)
+        if hit is None:
+            continue
+        name, terms = hit
+        inflected = word.endswith(_ENGLISH_ENDINGS) and not name.endswith(_ENGLISH_ENDINGS)
+        if abs(len(name) - len(word)) <= 1 and not inflected and _one_slip(word, name):
+            return terms
+    return None
+
+
+def _one_slip(word: str, name: str) -> bool:
+    """Whether one letter put in, left out or changed, or two neighbours swapped, makes one of the other."""
+    if len(word) == len(name):
+        differs = [place for place, (one, other) in enumerate(zip(word, name, strict=True)) if one != other]
+        if len(differs) <= 1:
+            return True
+        first, second = differs[0], differs[-1]
+        return len(differs) == 2 and second == first + 1 and word[first] == name[second] and word[second] == name[first]
+    short, long = sorted((word, name), key=len)
+    return any(long[:place] + long[place + 1 :] == short for place in range(len(long)))
+
+
+_BUILT: list[tuple[Records, Lexicon]] = []
+
+
+def lexicon(records: Records) -> Lexicon:
+    """The lexicon of these records, built on first use."""
+    for known, built in _BUILT:
+        if known is records:
+            return built
+    made = build(records)
+    _BUILT.append((records, made))
+    del _BUILT[:-4]
+    return made
+
+
+def speaks_another_language(words: list[str]) -> bool:
+    """Whether a text holds little words of Spanish, French, German or Portuguese."""
+    return len(_FOREIGN_MARKERS.intersection(words)) >= 2

@@ -1,0 +1,1509 @@
+"""What a text says about animals: who they are, what they got or ate, what was measured. Nothing is invented.
+
+Every fact carries the place it was read from, `(start, end)` in characters of the text. English first; names of
+species and poisons and the red flags are understood in six languages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from app.clinic import units
+from app.clinic.lexicon import (
+    NEGATORS,
+    VERBS,
+    Lexicon,
+    Term,
+    lexicon,
+    meant,
+    misspelt,
+    speaks_another_language,
+    tokens,
+    vocabulary,
+)
+from app.clinic.records import Records
+
+Json = dict[str, Any]
+Span = tuple[int, int]
+
+
+class Figure(NamedTuple):
+    """A number with what it counts.
+
+    Attributes:
+        value, top: from and to; equal unless a range was written.
+        unit: canonical (mg, kg, mL, h, %, tablet, bar ...), or "" for a bare number.
+        dimension: mass, volume, activity, time, age, percent, piece, or "".
+        per: what follows the stroke: ("kg",), ("kg", "day"), ("mL",) ...
+    """
+
+    value: Decimal
+    top: Decimal
+    unit: str
+    dimension: str
+    per: tuple[str, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Animal:
+    """One animal of a text; each field is None where the text doesn't say.
+
+    Attributes:
+        age: value and unit (year, month, week, day). weight: value and unit as written.
+        several: the text speaks of more than one of them, or of the kind (`dogs`).
+        spans: field -> place.
+    """
+
+    species: str | None = None
+    breed: str | None = None
+    name: str | None = None
+    sex: str | None = None
+    neutered: bool | None = None
+    age: tuple[Decimal, str] | None = None
+    weight: tuple[Decimal, str] | None = None
+    juvenile: bool = False
+    pregnant: bool | None = None
+    lactating: bool | None = None
+    production_class: str | None = None
+    conditions: tuple[str, ...] = ()
+    several: bool = False
+    spans: Mapping[str, Span] = field(default_factory=dict)
+
+    @property
+    def weight_kg(self) -> Decimal | None:
+        """[kg]"""
+        return None if self.weight is None else units.convert(self.weight[0], self.weight[1], "kg")
+
+    @property
+    def age_months(self) -> Decimal | None:
+        """[months], a year being twelve and a week 7/30.4375 of one."""
+        if self.age is None:
+            return None
+        value, unit = self.age
+        days = {"day": Decimal(1), "week": Decimal(7)}
+        if unit in days:
+            return (value * days[unit] / Decimal("30.4375")).quantize(Decimal("0.1"))
+        return value * (12 if unit == "year" else 1)
+
+    def to_json(self) -> Json:
+        """The patient of API.md, only what the text says, and `spans`."""
+        given: Json = {"species": self.species, "breed": self.breed, "name": self.name, "sex": self.sex}
+        given |= {"neutered": self.neutered, "pregnant": self.pregnant, "lactating": self.lactating}
+        given["production_class"] = self.production_class
+        if self.age is not None and self.age_months is not None:
+            given["age"] = {"value": units.number(self.age[0]), "unit": self.age[1]}
+            given["age_months"] = units.number(self.age_months)
+        if self.weight is not None and self.weight_kg is not None:
+            given["weight"] = {"value": units.number(self.weight[0]), "unit": self.weight[1]}
+            given["weight_kg"] = round(float(self.weight_kg), 4)
+        if self.conditions:
+            given["conditions"] = list(self.conditions)
+        return {key: value for key, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Medication:
+    """A drug that a text names, with the dose that stands beside it.
+
+    Attributes:
+        drugs: generics; several for a brand that holds several, empty for a class.
+        amount, amount_max, unit, per: per dose as written: 5, 5, "mg", ("kg",).
+        interval_h: from and to [h], None for PRN or none given.
+        volume_ml, strength: [mL]; value and unit (`mg/mL`, `mg`, `%`).
+        tablets: count, or None.
+        status: given | current | intended | asked | stopped | allergy | denied | mentioned.
+        animal: index of the animal, or None.
+    """
+
+    drugs: tuple[str, ...]
+    drug_class: str | None
+    text: str
+    span: Span
+    amount: Decimal | None = None
+    amount_max: Decimal | None = None
+    unit: str = ""
+    per: tuple[str, ...] = ()
+    route: str | None = None
+    frequency: str | None = None
+    interval_h: tuple[int, int] | None = None
+    volume_ml: Decimal | None = None
+    strength: tuple[Decimal, str] | None = None
+    tablets: Decimal | None = None
+    status: str = "mentioned"
+    animal: int | None = None
+
+    @property
+    def in_play(self) -> bool:
+        """Whether the animal has it, may get it, or somebody thinks of giving it."""
+        return self.status not in ("stopped", "denied", "allergy")
+
+    def to_json(self) -> Json:
+        """As `extract` shows it."""
+        unit = "/".join((self.unit, *self.per)) if self.unit else None
+        return {
+            "name": self.drugs[0] if len(self.drugs) == 1 else self.drug_class or self.text,
+            "drugs": list(self.drugs),
+            "class": self.drug_class,
+            "text": self.text,
+            "amount": None if self.amount is None else units.number(self.amount),
+            "amount_max": None
+            if self.amount_max in (None, self.amount)
+            else units.number(self.amount_max or Decimal(0)),
+            "unit": unit,
+            "route": self.route,
+            "frequency": self.frequency,
+            "interval_h": None if self.interval_h is None else {"min": self.interval_h[0], "max": self.interval_h[1]},
+            "volume_ml": None if self.volume_ml is None else units.number(self.volume_ml),
+            "strength": None
+            if self.strength is None
+            else {"value": units.number(self.strength[0]), "unit": self.strength[1]},
+            "tablets": None if self.tablets is None else units.number(self.tablets),
+            "status": self.status,
+            "patient": self.animal,
+            "span": list(self.span),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Something that may poison, and how much of it.
+
+    Attributes:
+        substance: the toxin's record.
+        amount, unit: as written: 200 g, 0.5 bar, 2 tablet, 5 unit; None where no amount stands there.
+        strength: of one piece, where it was written: two 325 mg tablets.
+        status: happened | asked | denied | mentioned.
+    """
+
+    substance: str
+    text: str
+    span: Span
+    amount: Decimal | None = None
+    unit: str | None = None
+    strength: tuple[Decimal, str] | None = None
+    product: str | None = None
+    hours_ago: Decimal | None = None
+    status: str = "mentioned"
+    animal: int | None = None
+
+    def to_json(self) -> Json:
+        """As `extract` shows it."""
+        return {
+            "substance": self.substance,
+            "text": self.text,
+            "amount": None if self.amount is None else units.number(self.amount),
+            "unit": self.unit,
+            "strength": None
+            if self.strength is None
+            else {"value": units.number(self.strength[0]), "unit": self.strength[1]},
+            "product": self.product,
+            "hours_ago": None if self.hours_ago is None else units.number(self.hours_ago),
+            "status": self.status,
+            "patient": self.animal,
+            "span": list(self.span),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A laboratory value as written; `unit` is None where none stands there."""
+
+    name: str
+    value: Decimal
+    comparator: str | None
+    unit: str | None
+    span: Span
+
+    def to_json(self) -> Json:
+        """As `extract` shows it."""
+        return {
+            "name": self.name,
+            "value": units.number(self.value),
+            "comparator": self.comparator,
+            "unit": self.unit,
+            "span": list(self.span),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A sign of the triage list that the text states; `flag` is its place in `records.flags`."""
+
+    flag: int
+    sign: str
+    span: Span
+    species: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything read from one text.
+
+    Attributes:
+        needs: {field, why, ask}: what the text leaves ambiguous.
+        asks_dose: somebody wants a dose or an amount.
+    """
+
+    text: str
+    animals: tuple[Animal, ...] = ()
+    medications: tuple[Medication, ...] = ()
+    exposures: tuple[Exposure, ...] = ()
+    analytes: tuple[Measurement, ...] = ()
+    signs: tuple[Sign, ...] = ()
+    needs: tuple[Json, ...] = ()
+    asks_dose: bool = False
+
+
+_UNITS: dict[str, tuple[str, str]] = {}
+for _canonical, _dimension, _names in (
+    ("kg", "mass", "kg kgs kilo kilos kilogram kilograms kilogramm kilogramos kilogrammes quilo quilos"),
+    ("g", "mass", "g gram grams gm gms gramme grammes gramm gramo gramos grama gramas gr."),
+    ("mg", "mass", "mg mgs milligram milligrams"),
+    ("ug", "mass", "ug mcg mcgs ugs microgram micrograms"),
+    ("lb", "mass", "lb lbs pound pounds # libras"),
+    ("oz", "mass", "oz ounce ounces ozs"),
+    ("st", "mass", "st stone stones"),
+    ("gr", "mass", "gr grain grains"),
+    ("mL", "volume", "ml mls cc ccs milliliter milliliters millilitre millilitres"),
+    ("L", "volume", "l liter liters litres"),
+    ("tsp", "volume", "tsp tsps teaspoon teaspoons teaspoonful"),
+    ("tbsp", "volume", "tbsp tbsps tablespoon tablespoons tbs"),
+    ("cup", "volume", "cup cups"),
+    ("[IU]", "activity", "iu ius units unit u"),
+    ("mEq", "charge", "meq"),
+    ("mmol", "amount", "mmol"),
+    ("h", "time", "h hr hrs hour hours hora horas heure heures stunde stunden std"),
+    ("min", "time", "min mins minute minutes minuto minutos minuten"),
+    ("day", "time", "d day days dia dias jour jours tag tage tagen"),
+    ("week", "time", "wk wks week weeks semana semanas semaine semaines woche wochen"),
+    ("month", "time", "mo mos mth mths month months mes meses mois monat monate monaten mnth"),
+    ("year", "time", "y yr yrs year years ano anos ans jahr jahre jahren"),
+    ("year", "age", "yo"),
+    ("%", "percent", "% percent pc"),
+    ("tablet", "piece", "tablet tablets tab tabs pill pills caplet caplets tableta tabletas comprimido comprimidos "
+     "comprime comprimes tablette tabletten"),
+    ("capsule", "piece", "capsule capsules cap caps"),
+    ("drop", "piece", "drop drops"),
+    ("bar", "piece", "bar bars tafel tafeln barra barras"),
+    ("square", "piece", "square squares"),
+    ("piece", "piece", "piece pieces pcs chunk chunks bit bits stick sticks"),
+    ("slice", "piece", "slice slices"),
+    ("clove", "piece", "clove cloves"),
+    ("bite", "piece", "bite bites mouthful mouthfuls lick licks"),
+    ("leaf", "piece", "leaf leaves petal petals"),
+    ("handful", "piece", "handful handfuls"),
+    ("box", "piece", "box boxes"),
+    ("bag", "piece", "bag bags sack sacks"),
+    ("pack", "piece", "pack packs packet packets pouch pouches"),
+    ("bottle", "piece", "bottle bottles tube tubes jar jars can cans tub tubs"),
+    ("block", "piece", "block blocks"),
+    ("scoop", "piece", "scoop scoops"),
+    ("pump", "piece", "pump pumps squirt squirts"),
+    ("pipette", "piece", "pipette pipettes vial vials"),
+):  # fmt: skip
+    for _name in _names.split():
+        _UNITS.setdefault(_name, (_canonical, _dimension))
+_PER = {
+    "kg": "kg", "kilo": "kg", "kilogram": "kg", "lb": "lb", "lbs": "lb", "pound": "lb", "day": "day", "d": "day",
+    "dose": "dose", "h": "h", "hr": "h", "hour": "h", "min": "min", "minute": "min", "ml": "mL", "cc": "mL", "l": "L",
+    "dl": "dL", "tablet": "tablet", "tab": "tablet", "capsule": "tablet", "cap": "tablet", "m2": "m2", "cat": "animal",
+    "dog": "animal", "animal": "animal", "head": "animal", "horse": "animal", "g": "g", "24": "day", "liter": "L",
+}  # fmt: skip
+_NUMBERS: dict[str, Decimal] = {
+    word: Decimal(value)
+    for value, words in enumerate(
+        str.split(
+            "zero one|una|un|une|uma|ein|eine|einer|einem|eins two|dos|deux|zwei|duas|dois three|tres|trois|drei "
+            "four|cuatro|"
+            "quatre|vier|quatro five|cinco|cinq|funf six|seis|sechs seven|siete|sept|sieben|sete eight|ocho|huit|"
+            "acht|oito "
+            "nine|nueve|neuf|neun|nove ten|diez|dix|zehn|dez eleven twelve thirteen fourteen fifteen sixteen seventeen "
+            "eighteen nineteen twenty"
+        )
+    )
+    for word in words.split("|")
+}
+_NUMBERS |= {
+    "thirty": Decimal(30), "forty": Decimal(40), "fifty": Decimal(50), "sixty": Decimal(60), "seventy": Decimal(70),
+    "eighty": Decimal(80), "ninety": Decimal(90), "couple": Decimal(2), "pair": Decimal(2), "dozen": Decimal(12),
+}  # fmt: skip
+_SCALES = {"hundred": Decimal(100), "thousand": Decimal(1000)}
+_PARTS = {
+    "half": Decimal("0.5"), "quarter": Decimal("0.25"), "third": Decimal(1) / 3, "quarters": Decimal("0.25"),
+    "thirds": Decimal(1) / 3, "halves": Decimal("0.5"), "\u00bd": Decimal("0.5"), "\u00bc": Decimal("0.25"),
+    "\u00be": Decimal("0.75"), "\u2153": Decimal(1) / 3, "\u2154": Decimal(2) / 3, "halb": Decimal("0.5"),
+    "halbe": Decimal("0.5"), "halben": Decimal("0.5"), "media": Decimal("0.5"), "medio": Decimal("0.5"),
+    "demi": Decimal("0.5"), "meia": Decimal("0.5"), "meio": Decimal("0.5"),
+}  # fmt: skip
+_ARTICLES = frozenset(("a", "an"))
+_NUMERIC = frozenset((*_NUMBERS, *_PARTS, *_ARTICLES))
+_ENDS = frozenset((".", "!", "?", "\n", "\u3002", "\uff01", "\uff1f", "|"))
+_SOFT = frozenset(("approx", "vs", "dr", "wt", "lb", "lbs", "oz", "yr", "yrs", "mo", "no", "eg", "ie", "esp", "kg"))
+_CONTAINERS = frozenset(("bag", "box", "pack", "bottle", "block", "bar"))
+_CHANGED = vocabulary("lost gained lose gain losing gaining dropped per every every over")
+_WEIGHT_CUES = vocabulary("weighs weigh weighing weighed weight wt bw bodyweight at is pesa pese wiegt pesa")
+_NOT_AGE = vocabulary("for over last past every in after within since q x next during by until")
+_HUMAN = vocabulary("husband wife son daughter friend neighbor neighbour vet doctor")
+_THINGS = vocabulary(
+    "food foods treat treats bed park litter shampoo paste flea collar collars product products dewormer wormer toy "
+    "toys bowl spot door show owner owners people lovers kibble biscuits biscuit chow formula version size sized "
+    "dose formulation label tablets medicine medication drench feed proof scan flap tree show"
+)
+_LAB_WORDS = vocabulary(
+    "results result work works test tests values value report data panel panels tech sample samples abnormalities "
+    "findings normal numbers coat technician"
+)
+_COMMON_BREED_WORDS = vocabulary(
+    "lab labs golden goldens boxer pointer paint mini jack mix mixed x cross rex chow grey gray pit pits mal "
+    "boston dutch "
+    "lop shire morgan leo bp quaker husky setter brit chi springer dane danes dutch heeler akita shepherd arab mastiff "
+    "exotic alpine angus jersey oriental welsh cairn bully border standard toy great maltese friesian fold mau nfc "
+    "tonk "
+    "siam devon cornish doodle doodles silken ig pom poms cav wb tb bbb lassie chartreux basset cardigan afghan corso "
+    "mops pug pugs trotter pacer"
+)
+_BREED_LEADS = vocabulary(
+    "my a an our his her this old yo neutered spayed castrated male female intact entire kg lb lbs mn fs mi fi mc nm "
+    "sf fn young adult elderly senior yellow black brown red small large big mini miniature year month week"
+)
+_MODALS = vocabulary(
+    "can could may should shall would might if safe ok okay toxic poisonous dangerous puede podria darf kann soll peut "
+    "pode \u80fd \u53ef"
+)
+_BREAKERS = frozenset(
+    ("but", "however", "although", "though", "except", "and", "then", "now", "he", "she", "it", "they", "i", "we",
+     "(", ")", ":", ";", "because", "since", "so", "yet", "just", "only", "still", "while", "pero", "mais", "aber",
+     "mas",
+     "\uff0c", "\u3001", "\u4f46")
+)  # fmt: skip
+_NOT_REALLY = vocabulary("only just sure certain doubt change matter better improving idea longer wonder know")
+_FILLERS = vocabulary(
+    "his her the a an my its their our some very really any is are was been to of so just being be quite has have "
+    "it he she all also completely totally"
+)
+_GAPS = vocabulary("is was of at : = ( level levels value result about around approx ~ came back measured now a")
+_COMPARATORS = {
+    "<": "<", ">": ">", "\u2264": "<=", "\u2265": ">=", "over": ">", "above": ">", "below": "<", "under": "<",
+}  # fmt: skip
+_LAB_ABOVE = {
+    "mg": "mg", "g": "g", "ug": "ug", "mcg": "ug", "ng": "ng", "pg": "pg", "mmol": "mmol", "umol": "umol",
+    "nmol": "nmol", "pmol": "pmol", "meq": "mEq", "u": "U", "iu": "U", "k": "10*3", "m": "10*6", "uu": "uU",
+}  # fmt: skip
+_LAB_BELOW = {"dl": "dL", "l": "L", "ml": "mL", "ul": "uL", "100ml": "dL"}
+_POWERS = {"3": "10*3", "6": "10*6", "9": "10*9", "12": "10*12", "103": "10*3", "106": "10*6", "109": "10*9"}
+_AGO = frozenset(("ago", "earlier", "back", "prior", "before"))
+_GAP_MAX = 3
+
+
+def figure(words: list[str], place: int) -> Figure | None:
+    """The quantity that begins at `place`: figures, fractions, number words, ranges, unit and strokes."""
+    found = _number(words, place)
+    if found is None:
+        return None
+    value, end = found
+    top, last = value, len(words)
+    if end + 1 < last and words[end] in ("-", "to"):
+        upper = _number(words, end + 1)
+        if upper is not None and upper[0] > value:
+            top, end = upper
+    unit = dimension = ""
+    if end < last and words[end] in _UNITS:
+        unit, dimension = _UNITS[words[end]]
+        if words[end] == "#" and end + 1 < last and words[end + 1][0].isdigit():
+            unit = dimension = ""
+        else:
+            end += 1
+    if dimension == "":
+        return Figure(value, top, "", "", (), place, end)
+    if unit == "year" and words[end : end + 2] == ["/", "o"]:
+        dimension, end = "age", end + 2
+    elif unit == "lb" and end < last:
+        more = _number(words, end)
+        if more is not None and more[1] < last and _UNITS.get(words[more[1]], ("",))[0] == "oz":
+            value += more[0] / 16
+            top, end = value, more[1] + 1
+    per: tuple[str, ...] = ()
+    if dimension in ("mass", "volume", "activity", "charge", "amount"):
+        while end + 1 < last and words[end] in ("/", "per") and words[end + 1] in _PER and len(per) < 2:
+            per += (_PER[words[end + 1]],)
+            end += 2
+            if per[-1] == "day" and words[end - 1] == "24" and end < last:
+                end += 1
+    return Figure(value, top, unit, dimension, per, place, end)
+
+
+def _number(words: list[str], place: int) -> tuple[Decimal, int] | None:
+    word, last = words[place], len(words)
+    if "0" <= word[0] <= "9":
+        value = _decimal(word)
+        if value is None:
+            return None
+        end = place + 1
+        if end < last:
+            following = words[end]
+            if following in _PARTS and not following.isalpha():
+                return value + _PARTS[following], end + 1
+            if following == "/" and end + 1 < last and "0" < words[end + 1][0] <= "9":
+                below = _decimal(words[end + 1])
+                if below and value == int(value) and below == int(below) and below <= 16:
+                    return value / below, end + 2
+            fraction = _fraction(words, end)
+            if fraction is not None and value == int(value):
+                return value + fraction[0], fraction[1]
+            if following == "and" and end + 2 < last and words[end + 1] in ("a", "1") and words[end + 2] in _PARTS:
+                return value + _PARTS[words[end + 2]], end + 3
+            if following in _SCALES:
+                return value * _SCALES[following], end + 1
+        return value, end
+    if word in _PARTS:
+        return _PARTS[word], _past_articles(words, place + 1)
+    if word in _ARTICLES:
+        if place + 1 < last:
+            following = words[place + 1]
+            if following in _PARTS or following in ("couple", "dozen", "pair"):
+                part = _PARTS.get(following) or _NUMBERS[following]
+                return part, _past_articles(words, place + 2)
+            if following in _SCALES:
+                return _SCALES[following], place + 2
+            if (
+                following in _UNITS
+                and _UNITS[following][1] in ("time", "piece", "volume", "mass")
+                and len(following) > 1
+            ):
+                return Decimal(1), place + 1
+        return None
+    known = _NUMBERS.get(word)
+    if known is None:
+        return None
+    end = place + 1
+    while end < last:
+        following = words[end]
+        if following in _SCALES:
+            known, end = known * _SCALES[following], end + 1
+        elif following in _NUMBERS and known >= 20 and 0 < _NUMBERS[following] < 10:
+            known, end = known + _NUMBERS[following], end + 1
+        elif following == "and" and end + 2 < last and words[end + 1] == "a" and words[end + 2] in _PARTS:
+            return known + _PARTS[words[end + 2]], end + 3
+        elif following in ("quarters", "thirds"):
+            return known * _PARTS[following], _past_articles(words, end + 1)
+        elif following in ("of", "a", "an") and word in ("couple", "pair", "dozen"):
+            end += 1
+        else:
+            break
+    return known, end
+
+
+def _fraction(words: list[str], place: int) -> tuple[Decimal, int] | None:
+    """`1/2` after a whole number."""
+    if place + 2 < len(words) and words[place + 1] == "/" and words[place].isdigit() and words[place + 2].isdigit():
+        above, below = _decimal(words[place]), _decimal(words[place + 2])
+        if above and below and above < below <= 16:
+            return above / below, place + 3
+    return None
+
+
+def _past_articles(words: list[str], place: int) -> int:
+    while place < len(words) and words[place] in ("of", "a", "an", "the", "one"):
+        place += 1
+    return place
+
+
+def _decimal(word: str) -> Decimal | None:
+    """A written number; None for dates, versions and what is too long to be a figure."""
+    if len(word) > 12:
+        return None
+    commas, points = word.count(","), word.count(".")
+    if commas and points:
+        word = word.replace(",", "") if word.rfind(".") > word.rfind(",") else word.replace(".", "").replace(",", ".")
+    elif commas:
+        groups = word.split(",")
+        thousands = groups[0] != "0" and len(groups[0]) <= 3 and all(len(group) == 3 for group in groups[1:])
+        word = "".join(groups) if thousands else word.replace(",", ".")
+    if word.count(".") > 1:
+        return None
+    return Decimal(word)
+
+
+@dataclass(slots=True)
+class _Mention:
+    """A substance in the text while it is being understood."""
+
+    start: int
+    end: int
+    drugs: tuple[str, ...] = ()
+    drug_class: str | None = None
+    toxin: str | None = None
+    product: str | None = None
+    figures: list[Figure] = field(default_factory=list)
+    route: str | None = None
+    frequency: str | None = None
+    interval_h: tuple[int, int] | None = None
+    hours_ago: Decimal | None = None
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An animal being put together: where it is mentioned, and values per field with their places."""
+
+    mentions: list[tuple[int, int]]
+    facts: dict[str, Any]
+    places: dict[str, tuple[int, int]]
+    several: bool = False
+
+
+def read(text: str, records: Records) -> Reading:
+    """Everything that `text` says; linear in its length, and total: any text gives a reading."""
+    words, starts, ends = tokens(text)
+    if not words:
+        return Reading(text)
+    return _Reader(text, records, lexicon(records), words, starts, ends).reading()
+
+
+class _Reader:
+    """One text on its way to a Reading."""
+
+    def __init__(
+        self, text: str, records: Records, known: Lexicon, words: list[str], starts: list[int], ends: list[int]
+    ) -> None:
+        self.text = text
+        self.records = records
+        self.known = known
+        self.words = words
+        self.starts = starts
+        self.ends = ends
+        self.sentences = self._sentences()
+        self.figures: list[Figure] = []
+        self.animals: list[tuple[int, int, Term]] = []
+        self.details: list[tuple[int, int, Term]] = []
+        self.substances: list[tuple[int, int, list[Term]]] = []
+        self.measured: list[tuple[int, int, str]] = []
+        self.verbs: list[tuple[int, int, str]] = []
+        self.directions: list[tuple[int, int, Term]] = []
+        self.drafts: list[_Draft] = []
+        self.owners: list[tuple[int, int, int]] = []
+        self.needs: list[Json] = []
+
+    def span(self, start: int, end: int) -> Span:
+        """Characters from token `start` to before token `end`."""
+        return self.starts[start], self.ends[end - 1]
+
+    def reading(self) -> Reading:
+        """The text understood."""
+        self._collect()
+        if self.animals or self.figures or self.details:
+            self._animals()
+        analytes = self._analytes() if self.measured else ()
+        mentions = self._mentions() if self.substances or "%" in self.words else []
+        medications, exposures = self._statements(mentions) if mentions else ((), ())
+        if self.figures or self.details:
+            self._attributes()
+        return Reading(
+            text=self.text,
+            animals=tuple(self._animal(draft) for draft in self.drafts),
+            medications=medications,
+            exposures=exposures,
+            analytes=analytes,
+            signs=self._signs(),
+            needs=tuple(self.needs),
+            asks_dose=any(kind == "dose?" for _, _, kind in self.verbs),
+        )
+
+    def _sentences(self) -> list[int]:
+        numbers: list[int] = []
+        current = 0
+        words = self.words
+        for place, word in enumerate(words):
+            numbers.append(current)
+            if word in _ENDS:
+                if word == "." and place and words[place - 1] in _SOFT and place + 1 < len(words):
+                    start = self.starts[place + 1]
+                    if self.text[start : start + 1].islower() or self.text[start : start + 1].isdigit():
+                        continue
+                current += 1
+        return numbers
+
+    def _collect(self) -> None:
+        """Sort what the words mean into kinds; one pass."""
+        words, known, root = self.words, self.known, self.known.root
+        place, last = 0, len(words)
+        foreign: bool | None = None
+        while place < last:
+            word = words[place]
+            node = root.get(word)
+            if node is not None:
+                hit = meant(known, words, place)
+                if hit is not None:
+                    terms, end = hit
+                    if terms[-1].foreign or terms[0].foreign:
+                        if foreign is None:
+                            foreign = speaks_another_language(words)
+                        if not foreign:
+                            terms = [term for term in terms if not term.foreign or self._capital(term, place, end)]
+                    if terms:
+                        self._sort(terms, place, end)
+                        place = end
+                        continue
+            if "0" <= word[0] <= "9" or word in _NUMERIC or word in _PARTS:
+                found = figure(words, place)
+                if found is not None:
+                    self.figures.append(found)
+                    place = found.end
+                    continue
+            elif node is None and len(word) >= 6:
+                terms_near = misspelt(known, word)
+                if terms_near is not None:
+                    self.substances.append((place, place + 1, terms_near))
+            place += 1
+
+    def _capital(self, term: Term, place: int, end: int) -> bool:
+        """`MN` and `FI` count in capitals, or beside an age, a breed or a species."""
+        if term.kind != "sex":
+            return False
+        if self.text[self.starts[place] : self.ends[place]].isupper():
+            return True
+        around = (*self.words[max(0, place - 2) : place], *self.words[end : end + 2])
+        return any(word in _UNITS and _UNITS[word][1] in ("time", "age") for word in around)
+
+    def _sort(self, terms: list[Term], place: int, end: int) -> None:
+        substances = []
+        for term in terms:
+            kind = term.kind
+            if kind in ("drug", "toxin", "product", "class"):
+                substances.append(term)
+            elif kind in ("species", "breed"):
+                if self._is_animal(term, place, end):
+                    self.animals.append((place, end, term))
+            elif kind == "verb":
+                self.verbs.append((place, end, term.value))
+            elif kind == "analyte":
+                self.measured.append((place, end, term.value))
+            elif kind in ("route", "frequency"):
+                self.directions.append((place, end, term))
+            else:
+                self.details.append((place, end, term))
+        if substances:
+            self.substances.append((place, end, substances))
+
+    def _is_animal(self, term: Term, place: int, end: int) -> bool:
+        words = self.words
+        following = words[end] if end < len(words) else ""
+        if following in _THINGS and not (following == "show" or self.text[self.ends[end - 1] : self.starts[end]] == ""):
+            return False
+        if term.kind == "breed" and end == place + 1 and words[place] in _COMMON_BREED_WORDS:
+            if following in _LAB_WORDS:
+                return False
+            before = words[place - 1] if place else ""
+            if before in _BREED_LEADS or before in _UNITS or self._next_is_animal(end) or before == "":
+                return not (before == "a" and words[place - 2 : place - 1] in (["to"], ["from"]))
+            return False
+        return True
+
+    def _next_is_animal(self, end: int) -> bool:
+        if end >= len(self.words):
+            return False
+        hit = meant(self.known, self.words, end)
+        return hit is not None and any(term.kind in ("species", "breed", "sex") for term in hit[0])
+
+    # -- animals ----------------------------------------------------------------------------------------------------
+
+    def _animals(self) -> None:
+        """One draft an animal: mentions of one species are the same animal unless the text says `other`."""
+        words = self.words
+        grouped: dict[tuple[int, int], list[Term]] = {}
+        for place, end, term in self.animals:
+            grouped.setdefault((place, end), []).append(term)
+        for (place, end), terms in grouped.items():
+            named = {term.more if term.kind == "breed" else term.value for term in terms}
+            if len(named) > 1:
+                settled = [draft.facts.get("species") for draft in self.drafts if draft.facts.get("species") in named]
+                later = {
+                    other.more if other.kind == "breed" else other.value
+                    for start, _, other in self.animals
+                    if start >= end and self.sentences[start] == self.sentences[place]
+                }
+                pick = settled[-1:] or sorted(named & later)[:1]
+                if not pick:
+                    self._need(
+                        "species",
+                        f"'{self._said(place, end)}' may be {_or(sorted(str(name) for name in named))}",
+                        f"Which species is it: {_or(sorted(str(name) for name in named))}?",
+                        place,
+                        end,
+                    )
+                    continue
+                terms = [term for term in terms if (term.more if term.kind == "breed" else term.value) == pick[0]]
+            term = terms[0]
+            species = str(term.more if term.kind == "breed" else term.value)
+            breed = term.value if term.kind == "breed" else None
+            before = words[max(0, place - 2) : place]
+            other = any(word in ("other", "another", "second", "otro", "otra", "autre", "anderer") for word in before)
+            draft = None if other else self._same_animal(species, breed, place)
+            if draft is None:
+                draft = _Draft([], {"species": species}, {"species": (place, end)})
+                self.drafts.append(draft)
+            draft.mentions.append((place, end))
+            self.owners.append((place, end, self.drafts.index(draft)))
+            if breed is not None and draft.facts.get("breed") is None:
+                draft.facts["breed"] = breed
+                draft.places["breed"] = (place, end)
+            if term.kind == "species":
+                sex, neutered, juvenile = term.more
+                for key, value in (("sex", sex), ("neutered", neutered), ("juvenile", juvenile or None)):
+                    if value is not None:
+                        draft.facts.setdefault(key, value)
+                        draft.places.setdefault(key, (place, end))
+                if words[end - 1].endswith("s") and not any(word in ("my", "our") for word in before):
+                    draft.several = draft.several or len(draft.mentions) == 1
+                elif draft.several:
+                    draft.several = False
+            self._named(draft, place, end)
+
+    def _same_animal(self, species: str, breed: str | None, place: int) -> _Draft | None:
+        for draft in reversed(self.drafts):
+            if draft.facts.get("species") == species:
+                theirs = draft.facts.get("breed")
+                if breed is None or theirs is None or theirs == breed:
+                    return draft
+                if draft.mentions[-1][1] == place:  # `Labrador Poodle cross`: one animal of two names
+                    return draft
+        return None
+
+    def _named(self, draft: _Draft, place: int, end: int) -> None:
+        """`my dog Rex`, `a cat called Luna`."""
+        words = self.words
+        if end < len(words) and words[end] in ("named", "called"):
+            end += 1
+        elif not any(word in ("my", "our", "the") for word in words[max(0, place - 4) : place]):
+            return
+        if end >= len(words) or "name" in draft.facts:
+            return
+        said = self._said(end, end + 1)
+        if said[:1].isupper() and not said.isupper() and said.isalpha() and self.known.root.get(words[end]) is None:
+            draft.facts["name"] = said
+            draft.places["name"] = (end, end + 1)
+
+    def _said(self, place: int, end: int) -> str:
+        return self.text[self.starts[place] : self.ends[end - 1]]
+
+    def _need(self, name: str, why: str, ask: str, place: int, end: int) -> None:
+        self.needs.append({"field": name, "why": why, "ask": ask, "span": list(self.span(place, end))})
+
+    def _whose(self, place: int, end: int) -> int | None:
+        """The animal that a detail at `place` belongs to: the noun right after it, else the one before it."""
+        words, sentence = self.words, self.sentences[place]
+        before: int | None = None
+        for start, _, owner in self.owners:
+            if start >= end:
+                between = words[end:start]
+                if start - end <= 4 and self.sentences[start] == sentence and not _apart(between):
+                    return owner
+                break
+            before = owner
+        if before is not None:
+            return before
+        return self.owners[0][2] if self.owners else None
+
+    def _note(self, key: str, value: Any, place: int, end: int) -> None:
+        owner = self._whose(place, end)
+        if owner is None:
+            if not self.drafts:
+                self.drafts.append(_Draft([], {}, {}))
+            owner = 0
+        draft = self.drafts[owner]
+        known = draft.facts.get(key)
+        if known is None:
+            draft.facts[key] = value
+            draft.places[key] = (place, end)
+        elif key == "conditions":
+            draft.facts[key] = (*known, *(name for name in value if name not in known))
+        elif key == "weight" and not _alike(known, value):
+            first, second = f"{known[0]} {known[1]}", f"{value[0]} {value[1]}"
+            self._need(
+                "weight", f"two weights are given: {first} and {second}", "Which weight is right now?", place, end
+            )
+            draft.facts[key] = ()
+
+    def _attributes(self) -> None:
+        """Weights, ages, sexes and states, each to its animal."""
+        taken = {start for start, _, _ in self.measured}
+        for found in self.figures:
+            if found.start in taken:
+                continue
+            if found.dimension == "mass" and not found.per and self._is_weight(found):
+                if found.top != found.value:
+                    self._need(
+                        "weight",
+                        f"the weight is given as {found.value} to {found.top} {found.unit}",
+                        "What does the animal weigh exactly?",
+                        found.start,
+                        found.end,
+                    )
+                else:
+                    self._note("weight", (found.value, found.unit), found.start, found.end)
+            elif found.dimension in ("time", "age") and self._is_age(found):
+                self._note("age", (found.value, found.unit), found.start, found.end)
+        for place, end, term in self.details:
+            if term.kind == "sex":
+                sex, neutered = term.more
+                denied = self._denied(place, end)
+                if neutered is not None:
+                    self._note("neutered", not neutered if denied else neutered, place, end)
+                if sex is not None and not (denied and neutered is None):
+                    self._note("sex", sex, place, end)
+            elif term.kind == "state":
+                self._note(term.value, not self._denied(place, end), place, end)
+            elif term.kind == "condition" and not self._denied(place, end):
+                self._note("conditions", (term.value,), place, end)
+            elif term.kind == "production":
+                owner = self._whose(place, end)
+                if owner is not None and self.drafts[owner].facts.get("species") == term.more:
+                    self._note("production_class", term.value, place, end)
+
+    def _is_weight(self, found: Figure) -> bool:
+        words, place, end = self.words, found.start, found.end
+        if found.unit in ("mg", "ug", "gr") or found.start in self.claimed:
+            return False
+        following = words[end] if end < len(words) else ""
+        if following == "of" and words[end + 1 : end + 2] not in (["body"], ["bodyweight"]):
+            return False
+        if following in ("bag", "bags", "box", "tin", "sack", "pack", "packet", "tub", "bottle", "bar", "block", "tube",
+                         "jar", "heavier", "lighter", "loss", "gain", "/", "tablet", "tablets"):  # fmt: skip
+            return False
+        if any(word in _CHANGED for word in words[max(0, place - 3) : place]) or words[max(0, place - 1)] == "/":
+            return False
+        if found.unit in ("g", "oz"):
+            cued = any(word in _WEIGHT_CUES for word in words[max(0, place - 3) : place])
+            sentence = self.sentences[place]
+            leads = any(
+                end <= start <= end + 3 and self.sentences[start] == sentence and not _apart(words[end:start])
+                for start, _, _ in self.owners
+            )
+            return cued or leads
+        return True
+
+    def _is_age(self, found: Figure) -> bool:
+        if found.dimension == "age":
+            return True
+        if found.unit not in ("year", "month", "week", "day") or found.top != found.value:
+            return False
+        words, place, end = self.words, found.start, found.end
+        following = words[end] if end < len(words) else ""
+        before = words[place - 1] if place else ""
+        if following == "old" or words[end : end + 2] == ["of", "age"] or before in ("age", "aged"):
+            return True
+        if before == ":" and place > 1 and words[place - 2] == "age":
+            return True
+        if following in _AGO or before in _NOT_AGE or found.unit in ("day", "week"):
+            return False
+        if self._next_is_animal(end):
+            return True
+        if before in ("is", "hes", "she's", "he's", "just", "almost", "nearly", "about", "tiene", "a", "hat", "tem"):
+            return following in ("", ".", ",", "and", ")", "\n", "neutered", "de", "d", "ans")
+        return before in (",", "(", "") and following in (",", ")", ".", "\n", "")
+
+    def _animal(self, draft: _Draft) -> Animal:
+        facts = {key: value for key, value in draft.facts.items() if value != ()}
+        spans = {key: self.span(*place) for key, place in draft.places.items() if key in facts}
+        return Animal(**facts, several=draft.several, spans=spans)
+
+    # -- denial and verbs -------------------------------------------------------------------------------------------
+
+    def _denied(self, start: int, end: int) -> bool:
+        """Whether a `no`, `not` or `without` reaches what stands from `start` to `end`."""
+        words = self.words
+        sentence = self.sentences[start]
+        comma = False
+        place = start - 1
+        while place >= 0 and start - place <= 8 and self.sentences[place] == sentence:
+            word = words[place]
+            if word in NEGATORS:
+                following = words[place + 1]
+                if following in _NOT_REALLY or (word == "no" and following == "."):
+                    return False
+                return not comma or self._listed(end)
+            if word == ",":
+                comma = True
+            elif word in _BREAKERS or word in ("and", "&"):
+                return False
+            place -= 1
+        rest = words[end : end + 2]
+        if rest and (
+            rest[0] in ("none", "absent", "denied") or (rest[0] in (":", "=") and rest[1:] in (["no"], ["none"]))
+        ):
+            return True
+        return rest in (["is", "absent"], ["was", "denied"], ["ruled", "out"], ["not", "present"], ["not", "seen"])
+
+    def _listed(self, end: int) -> bool:
+        """`no vomiting, diarrhoea or blood`: an `or` follows, or precedes, within the sentence."""
+        words, sentence = self.words, self.sentences[end - 1]
+        for place in range(max(0, end - 3), min(len(words), end + 6)):
+            if self.sentences[place] != sentence or (place >= end and words[place] in _BREAKERS):
+                continue
+            if words[place] in ("or", "nor"):
+                return True
+        return False
+
+    def _verb(self, mention: _Mention) -> tuple[str, bool, bool]:
+        """The verb that rules a substance: its kind, whether it is denied, whether it is asked."""
+        sentence = self.sentences[mention.start]
+        best: tuple[int, int, str] | None = None
+        for place, end, kind in self.verbs:
+            if kind == "dose?" or self.sentences[place] != sentence:
+                continue
+            if place < mention.start:
+                if best is None or not _weaker(kind, best[2]) or _turns(self.words[best[1] : place]):
+                    best = (place, end, kind)
+            elif best is None:
+                best = (place, end, kind)
+        words = self.words
+        first = place = mention.start
+        while place > 0 and self.sentences[place - 1] == sentence:
+            place -= 1
+        last = mention.end
+        while last < len(words) - 1 and self.sentences[last] == sentence and words[last] not in _ENDS:
+            last += 1
+        question = words[min(last, len(words) - 1)] in ("?", "\uff1f")
+        modal = any(word in _MODALS for word in words[place:first])
+        if best is None:
+            return "", self._denied(mention.start, mention.end), question or modal
+        denied = self._denied(best[0], best[1]) or (
+            best[0] < mention.start and self._denied(mention.start, mention.end)
+        )
+        return best[2], denied, modal or question
+
+    # -- substances -------------------------------------------------------------------------------------------------
+
+    claimed: frozenset[int] = frozenset()
+
+    def _mentions(self) -> list[_Mention]:
+        """Substances with the figures, routes and times that stand beside them."""
+        found: list[_Mention] = []
+        loose: list[tuple[int, int, Term]] = []
+        for place, end, terms in self.substances:
+            mention = _Mention(place, end)
+            drugs = dict.fromkeys(term.value for term in terms if term.kind == "drug")
+            mention.drugs = tuple(drugs)
+            for term in terms:
+                if term.kind == "class" and not drugs:
+                    mention.drug_class = term.value
+                elif term.kind == "toxin":
+                    mention.toxin = mention.toxin or term.value
+                elif term.kind == "product":
+                    if term.more[1]:
+                        mention.toxin, mention.product = mention.toxin or term.value, mention.product or term.more[0]
+                    else:
+                        loose.append((place, end, term))
+            if mention.drugs or mention.drug_class or mention.toxin:
+                before = found[-1] if found else None
+                if before is not None and self._continues(before, mention):
+                    before.end = mention.end
+                    before.drugs = before.drugs or mention.drugs
+                    before.toxin = before.toxin or mention.toxin
+                    before.product = before.product or mention.product
+                    continue
+                found.append(mention)
+        for place, end, term in loose:
+            for mention in found:
+                near = (
+                    mention.start - 3 <= end <= mention.end + 8
+                    and self.sentences[place] == self.sentences[mention.start]
+                )
+                if mention.toxin == term.value and mention.product is None and near:
+                    mention.product = term.more[0]
+        if not any(mention.toxin for mention in found):
+            found += self._bars()
+        self._claim(found)
+        return found
+
+    def _bars(self) -> list[_Mention]:
+        """`half a bar of 70 %` is chocolate without the word."""
+        if "chocolate" not in self.records.toxins:
+            return []
+        words = self.words
+        return [
+            _Mention(one.start, one.end, toxin="chocolate", product=f"{units.number(one.value)} %")
+            for one in self.figures
+            if one.dimension == "percent" and one.start > 1 and words[one.start - 1] == "of"
+            and words[one.start - 2] in ("bar", "bars", "square", "squares")
+        ]  # fmt: skip
+
+    def _continues(self, before: _Mention, mention: _Mention) -> bool:
+        """`carprofen (Rimadyl)`, `dark chocolate`: one substance under two names."""
+        if mention.start - before.end > 1 or self.sentences[before.start] != self.sentences[mention.start]:
+            return False
+        if any(word not in ("(", ",", "or", "/") for word in self.words[before.end : mention.start]):
+            return False
+        same_drug = bool(before.drugs) and set(before.drugs) == set(mention.drugs)
+        return same_drug or (before.toxin is not None and before.toxin == mention.toxin)
+
+    def _claim(self, mentions: list[_Mention]) -> None:
+        """Give each figure to the substance it stands beside: right before it, else after it up to the next."""
+        words = self.words
+        taken: set[int] = {start for start, _, _ in self.measured}
+        usable = [
+            found
+            for found in self.figures
+            if found.start not in taken
+            and found.dimension not in ("time", "age")
+            and not self._is_own_weight(found, mentions)
+        ]
+        for mention in mentions:
+            end = mention.start
+            for found in reversed(usable):
+                if found.end > end or found.start in taken:
+                    continue
+                gap = words[found.end : end]
+                if len(gap) > _GAP_MAX or self.sentences[found.start] != self.sentences[mention.start] or _apart(gap):
+                    break
+                if any(VERBS.get(word) in ("ate", "eat", "gave", "give") for word in gap):
+                    break
+                if found.unit in ("kg", "lb", "st") and not found.per and "of" not in gap and gap:
+                    break
+                mention.figures.insert(0, found)
+                taken.add(found.start)
+                end = found.start
+        for index, mention in enumerate(mentions):
+            limit = mentions[index + 1].start if index + 1 < len(mentions) else len(words)
+            before = bool(mention.figures)
+            reach = mention.end + 12
+            for found in usable:
+                if found.start < mention.end or found.start in taken:
+                    continue
+                if (
+                    found.start >= limit
+                    or found.start > reach
+                    or self.sentences[found.start] != self.sentences[mention.start]
+                ):
+                    break
+                strength = found.per[:1] in (("mL",), ("tablet",))
+                aside = found.dimension in ("piece", "percent") and words[found.start - 1] not in (",", "and")
+                if before and not strength and not aside:
+                    continue
+                if found.dimension == "mass" and found.unit in ("kg", "lb", "st") and not found.per:
+                    continue
+                if found.dimension == "" and not self._is_tail(found, mention):
+                    continue
+                mention.figures.append(found)
+                taken.add(found.start)
+                reach = found.end + 8
+            self._direct(mention, min(limit, len(words)))
+        self.claimed = frozenset(taken)
+
+    def _is_own_weight(self, found: Figure, mentions: list[_Mention]) -> bool:
+        """A mass that an animal stands right behind: `a 12 kg dog`."""
+        if found.dimension != "mass" or found.per or found.unit in ("mg", "ug"):
+            return False
+        for start, _, _ in self.owners:
+            if found.end <= start <= found.end + 3 and not _apart(self.words[found.end : start]):
+                return not any(found.end <= mention.start < start for mention in mentions)
+        return any(word in ("weighs", "weighing", "weighed", "weight", "pesa", "wiegt") for word in
+                   self.words[max(0, found.start - 3) : found.start])  # fmt: skip
+
+    def _is_tail(self, found: Figure, mention: _Mention) -> bool:
+        """A bare number right behind the name: `carprofen 50 BID`, `grapes x 5`."""
+        return self.words[mention.end : found.start] in ([], ["x"], ["("], [":"], [","])
+
+    def _direct(self, mention: _Mention, limit: int) -> None:
+        """Route, frequency and how long ago, behind the substance or in front of it within the sentence."""
+        sentence = self.sentences[mention.start]
+        for place, end, term in self.directions:
+            if self.sentences[place] != sentence or not (mention.start - 4 <= place < limit):
+                continue
+            if term.kind == "route" and mention.route is None and self._is_direction(place, end):
+                mention.route = term.value or None
+            elif term.kind == "frequency" and mention.frequency is None and place >= mention.end:
+                mention.frequency, mention.interval_h = _frequency(term)
+        words = self.words
+        for place in range(mention.end, min(limit, len(words))):
+            if self.sentences[place] != sentence:
+                break
+            if words[place] in ("q", "every") and mention.interval_h is None and place + 1 < len(words):
+                found = figure(words, place + 1)
+                if found is not None and found.unit in ("h", "day", "week", "month"):
+                    hours = {"h": 1, "day": 24, "week": 168, "month": 720}[found.unit]
+                    mention.interval_h = (int(found.value * hours), int(found.top * hours))
+                    mention.frequency = _every(mention.interval_h)
+            elif words[place] == "od" and words[place - 1] in ("po", "mg", "tablet", "tab", "kg", "ml"):
+                mention.frequency, mention.interval_h = "q24h", (24, 24)
+
+    def _is_direction(self, place: int, end: int) -> bool:
+        """Short routes are ordinary words too (`top`, `im`): in capitals, or behind a unit."""
+        if end - place > 1 or len(self.words[place]) > 3:
+            return True
+        said = self._said(place, end)
+        return said.isupper() or self.words[place - 1] in _UNITS or self.words[place - 1] in _PER or "." in said
+
+    def _statements(self, mentions: list[_Mention]) -> tuple[tuple[Medication, ...], tuple[Exposure, ...]]:
+        medications: list[Medication] = []
+        exposures: list[Exposure] = []
+        times = self._times()
+        for mention in mentions:
+            kind, denied, asked = self._verb(mention)
+            sentence = self.sentences[mention.start]
+            hours = next((value for number, value in times if number == sentence), None)
+            if hours is None and len(times) == 1 and len({one.toxin for one in mentions if one.toxin}) == 1:
+                hours = times[0][1]
+            animal = self._eater(mention)
+            if mention.drugs or mention.drug_class:
+                medications.append(self._medication(mention, _status(kind, denied, asked), animal))
+            if mention.toxin is not None:
+                status = _happened(kind, denied, asked, bool(mention.figures))
+                medicine = bool(mention.drugs)
+                if not medicine or kind in ("ate", "eat", "gave") or (asked and kind != "stopped"):
+                    exposures.append(self._exposure(mention, status, animal, hours))
+        return _merged_medications(medications), _merged_exposures(exposures)
+
+    def _eater(self, mention: _Mention) -> int | None:
+        owner = None
+        for start, _, candidate in self.owners:
+            if start < mention.start or (owner is None and self.sentences[start] == self.sentences[mention.start]):
+                owner = candidate
+            if start < mention.start and self.words[start - 1 : start] == ["of"]:
+                continue
+        gave = [place for place, _, kind in self.verbs if kind in ("gave", "give") and place < mention.start]
+        if gave:
+            for start, _, candidate in self.owners:
+                if gave[-1] < start and self.sentences[start] == self.sentences[mention.start]:
+                    return candidate
+        return owner if owner is not None else (self.owners[0][2] if self.owners else None)
+
+    def _times(self) -> list[tuple[int, Decimal]]:
+        """How long ago, per sentence: [h]."""
+        found = []
+        words = self.words
+        for one in self.figures:
+            if one.dimension != "time":
+                continue
+            following = words[one.end] if one.end < len(words) else ""
+            before = words[one.start - 1] if one.start else ""
+            if following in _AGO or before in ("hace", "vor") or words[max(0, one.start - 2) : one.start] == ["y", "a"]:
+                factor = {"min": Decimal(1) / 60, "h": Decimal(1), "day": Decimal(24), "week": Decimal(168)}.get(
+                    one.unit
+                )
+                if factor is not None:
+                    found.append((self.sentences[one.start], one.top * factor))
+        for place in range(len(words) - 1):
+            if words[place] == "just" and words[place + 1] in ("now", "ate", "eaten", "swallowed", "drank", "licked"):
+                found.append((self.sentences[place], Decimal(0)))
+        return found
+
+    def _medication(self, mention: _Mention, status: str, animal: int | None) -> Medication:
+        made = Medication(
+            drugs=mention.drugs,
+            drug_class=mention.drug_class,
+            text=self._said(mention.start, mention.end),
+            span=self._reach(mention),
+            route=mention.route,
+            frequency=mention.frequency,
+            interval_h=mention.interval_h,
+            status=status,
+            animal=animal,
+        )
+        changes: dict[str, Any] = {}
+        masses = [one for one in mention.figures if one.dimension in ("mass", "activity", "charge", "amount", "")]
+        pieces = [one for one in mention.figures if one.dimension == "piece" and one.unit in ("tablet", "capsule")]
+        for one in mention.figures:
+            if one.dimension in ("mass", "activity", "percent") and one.per[:1] in (("mL",), ("tablet",), ("L",)):
+                unit = (
+                    one.unit + "/mL" if one.per[0] == "mL" else one.unit if one.per[0] == "tablet" else one.unit + "/L"
+                )
+                changes["strength"] = (one.value, unit)
+            elif one.dimension == "percent":
+                changes["strength"] = (one.value, "%")
+            elif one.dimension == "volume":
+                millilitres = units.convert(one.value, one.unit, "mL")
+                if one.per:
+                    changes |= {"amount": one.value, "amount_max": one.top, "unit": one.unit, "per": one.per}
+                else:
+                    changes["volume_ml"] = millilitres
+        doses = [one for one in masses if one.unit and one.per[:1] not in (("mL",), ("tablet",), ("L",))]
+        bare = [one for one in masses if not one.unit]
+        if pieces:
+            changes["tablets"] = pieces[0].value
+            if doses and not doses[0].per:
+                changes["strength"] = (doses[0].value, doses[0].unit)
+                doses = doses[1:]
+        elif bare and doses and bare[0].start < doses[0].start and not doses[0].per and doses[0].dimension == "mass":
+            changes |= {"tablets": bare[0].value, "strength": (doses[0].value, doses[0].unit)}
+            doses = []
+        elif len(bare) == 2 and bare[1].value >= 20:
+            changes |= {"tablets": bare[0].value, "strength": (bare[1].value, "mg")}
+        elif bare and bare[0].end <= mention.start and bare[0].value <= 20:
+            changes["tablets"] = bare[0].value
+        if doses:
+            one = doses[0]
+            changes |= {"amount": one.value, "amount_max": one.top, "unit": one.unit, "per": one.per}
+        return replace(made, **changes) if changes else made
+
+    def _reach(self, mention: _Mention) -> Span:
+        """From the first figure or name to the last."""
+        start = min([mention.start, *(one.start for one in mention.figures)])
+        end = max([mention.end, *(one.end for one in mention.figures)])
+        return self.span(start, end)
+
+    def _exposure(self, mention: _Mention, status: str, animal: int | None, hours: Decimal | None) -> Exposure:
+        made = Exposure(
+            substance=mention.toxin or "",
+            text=self._said(mention.start, mention.end),
+            span=self._reach(mention),
+            product=mention.product,
+            hours_ago=hours,
+            status=status,
+            animal=animal,
+        )
+        count: Figure | None = None
+        mass: Figure | None = None
+        piece: Figure | None = None
+        changes: dict[str, Any] = {}
+        for one in mention.figures:
+            if one.dimension == "percent":
+                percent = f"{units.number(one.value)} %"
+                changes["product"] = f"{percent} {mention.product}" if mention.product else percent
+            elif one.per:
+                if one.per[0] in ("tablet", "mL"):
+                    changes["strength"] = (one.value, one.unit + ("/mL" if one.per[0] == "mL" else ""))
+            elif one.dimension == "piece":
+                piece = piece or one
+            elif one.dimension in ("mass", "volume", "activity"):
+                mass = mass or one
+            elif one.dimension == "":
+                count, mass = (count, one) if count is not None and mass is None else (count or one, mass)
+        several = piece if piece is not None and piece.unit in ("tablet", "capsule") else count
+        if mass is not None:
+            unit = mass.unit or "mg"
+            amount = mass.top
+            if several is not None and (several.start < mass.start or several is piece):
+                changes["strength"] = (mass.top, unit)
+                amount = mass.top * several.top
+            elif piece is not None and piece.unit in _CONTAINERS and piece.start < mass.start:
+                amount = mass.top * piece.top
+            changes |= {"amount": amount, "unit": unit}
+        elif piece is not None:
+            changes |= {"amount": piece.top, "unit": piece.unit}
+        elif count is not None:
+            changes |= {"amount": count.top, "unit": "tablet" if mention.drugs else "unit"}
+        return replace(made, **changes) if changes else made
+
+    # -- measurements and signs -------------------------------------------------------------------------------------
+
+    def _analytes(self) -> tuple[Measurement, ...]:
+        found = []
+        words = self.words
+        numbers = {one.start: one for one in self.figures}
+        kept: list[tuple[int, int, str]] = []
+        for place, end, name in self.measured:
+            comparator = None
+            start = end
+            while start < len(words) and start - end < 5:
+                if words[start] in _COMPARATORS:
+                    comparator = _COMPARATORS[words[start]]
+                    if words[start + 1 : start + 2] == ["="]:
+                        comparator, start = comparator + "=", start + 1
+                elif words[start] not in _GAPS:
+                    break
+                start += 1
+            one = numbers.get(start)
+            if one is None or (end - place == 1 and len(words[place]) <= 2 and start - end > 1):
+                continue
+            value = _number(words, start)
+            if value is None or one.dimension in ("time", "age", "piece") or one.unit in ("kg", "lb"):
+                continue
+            unit, stop = _lab_unit(words, value[1])
+            kept.append((start, stop, name))
+            found.append(Measurement(name, value[0], comparator, unit, self.span(place, max(stop, one.start + 1))))
+        self.measured = kept
+        return tuple(found)
+
+    def _signs(self) -> tuple[Sign, ...]:
+        signs, words, last = self.known.signs, self.words, len(self.words)
+        phrases: dict[int, tuple[int, int]] = {}
+        grouped: dict[tuple[int, int], dict[int, tuple[int, int]]] = {}
+        for place in range(last):
+            node = signs.get(words[place])
+            if node is None:
+                continue
+            end, skipped = place + 1, 0
+            while True:
+                for index, group in node.get("", ()):
+                    if group < 0:
+                        if index not in phrases and not self._denied(place, end):
+                            phrases[index] = (place, end)
+                    else:
+                        key = (index, self.sentences[place])
+                        if group not in grouped.get(key, ()) and not self._denied(place, end):
+                            grouped.setdefault(key, {})[group] = (place, end)
+                if end == last:
+                    break
+                following = node.get(words[end])
+                if following is None:
+                    if words[end] in _FILLERS and skipped < 2:
+                        skipped += 1
+                        end += 1
+                        continue
+                    break
+                node = following
+                end += 1
+        flags = self.records.flags
+        for (index, _), groups in grouped.items():
+            if index not in phrases and len(groups) == len(flags[index].all_of):
+                phrases[index] = (min(one[0] for one in groups.values()), max(one[1] for one in groups.values()))
+        return tuple(
+            Sign(index, flags[index].sign, self.span(*place), self._species_of(place[0]))
+            for index, place in sorted(phrases.items())
+        )
+
+    def _species_of(self, place: int) -> str | None:
+        """Whose sign it is: the animal named last before it, else the first."""
+        owner = None
+        for start, _, candidate in self.owners:
+            if start <= place or owner is None:
+                owner = candidate
+        return None if owner is None else self.drafts[owner].facts.get("species")
+
+
+def _or(names: list[str]) -> str:
+    return " or ".join(names)
+
+
+def _apart(between: Iterable[str]) -> bool:
+    """Whether words between two things keep them apart."""
+    return any(word in (",", "and", "(", ")", ":", ".", "\n", ";", "with", "for", "has", "is", "or", "?", "!", "but")
+               for word in between)  # fmt: skip
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Two weights within 3 %: 12 kg (26 lb)."""
+    if not one:
+        return True
+    first, second = units.convert(one[0], one[1], "kg"), units.convert(other[0], other[1], "kg")
+    assert first is not None
+    assert second is not None
+    return abs(first - second) <= max(first, second) * Decimal("0.03")
+
+
+def _weaker(kind: str, best: str) -> bool:
+    """`on` and `has` don't outrank a verb of eating or giving that stands before them."""
+    return kind == "take" and best in ("ate", "gave", "stopped", "give")
+
+
+def _turns(between: list[str]) -> bool:
+    """Whether a new statement begins between two verbs: `used to take carprofen, now on gabapentin`."""
+    return any(word in (",", "and", "now", "but", ";") for word in between)
+
+
+def _every(hours: tuple[int, int]) -> str:
+    return f"q{hours[0]}h" if hours[0] == hours[1] else f"q{hours[0]}-{hours[1]}h"
+
+
+def _frequency(term: Term) -> tuple[str, tuple[int, int] | None]:
+    interval = term.more
+    if interval is None:
+        return {"prn": "PRN", "as needed": "PRN", "when needed": "PRN", "stat": "STAT"}.get(term.value, "once"), None
+    return _every(interval), interval
+
+
+def _status(kind: str, denied: bool, asked: bool) -> str:
+    if kind in ("stopped", "allergy"):
+        return kind
+    if denied:
+        return "denied"
+    if kind in ("ate", "gave"):
+        return "given"
+    if asked:
+        return "asked"
+    return {"take": "current", "give": "intended", "eat": "given"}.get(kind, "mentioned")
+
+
+def _happened(kind: str, denied: bool, asked: bool, amount: bool) -> str:
+    if denied:
+        return "denied"
+    if kind in ("ate", "gave") or (kind in ("eat", "take") and not asked):
+        return "happened"
+    if asked:
+        return "asked"
+    return "happened" if amount and kind != "give" else "mentioned"
+
+
+def _merged_medications(listed: list[Medication]) -> tuple[Medication, ...]:
+    """One entry a drug: a bare repetition of a name adds nothing."""
+    kept: list[Medication] = []
+    for one in listed:
+        bare = one.amount is None and one.volume_ml is None and one.tablets is None and one.frequency is None
+        same = next(
+            (place for place, old in enumerate(kept) if (old.drugs, old.drug_class) == (one.drugs, one.drug_class)),
+            None,
+        )
+        if same is None:
+            kept.append(one)
+        elif bare:
+            if kept[same].status in ("mentioned", "asked") and one.status in ("given", "current"):
+                kept[same] = replace(kept[same], status=one.status)
+        elif kept[same].amount is None and kept[same].volume_ml is None and kept[same].tablets is None:
+            kept[same] = replace(one, status=one.status if one.status != "mentioned" else kept[same].status)
+        else:
+            kept.append(one)
+    return tuple(kept)
+
+
+def _merged_exposures(listed: list[Exposure]) -> tuple[Exposure, ...]:
+    """One entry a substance and animal, unless two amounts stand there: those add up."""
+    rank = ("denied", "mentioned", "asked", "happened")
+    kept: list[Exposure] = []
+    for one in listed:
+        same = next(
+            (place for place, old in enumerate(kept) if (old.substance, old.animal) == (one.substance, one.animal)),
+            None,
+        )
+        if same is None:
+            kept.append(one)
+            continue
+        old = kept[same]
+        if one.amount is None or old.amount is None or (one.amount, one.unit) == (old.amount, old.unit):
+            fuller = old if one.amount is None else one
+            status = max(one.status, old.status, key=rank.index)
+            kept[same] = replace(
+                fuller,
+                product=old.product or one.product,
+                hours_ago=old.hours_ago if old.hours_ago is not None else one.hours_ago,
+                status=status,
+            )
+        else:
+            kept.append(one)
+    return tuple(kept)
+
+
+def _lab_unit(words: list[str], place: int) -> tuple[str | None, int]:
+    """The unit of a laboratory value behind the number that ends at `place`."""
+    here = words[place : place + 5]
+    if here[:1] == ["%"]:
+        return "%", place + 1
+    if here[:1] == ["x"]:
+        found, end = _lab_unit(words, place + 1)
+        return (found, end) if found is not None and found.startswith("10*") else (None, place)
+    if here[:1] == ["10"] and len(here) > 3 and here[1] in _POWERS and here[2] == "/" and here[3] in _LAB_BELOW:
+        return f"{_POWERS[here[1]]}/{_LAB_BELOW[here[3]]}", place + 4
+    if len(here) > 2 and here[0] in _LAB_ABOVE and here[1] in ("/", "per") and here[2] in _LAB_BELOW:
+        return f"{_LAB_ABOVE[here[0]]}/{_LAB_BELOW[here[2]]}", place + 3
+    if here and here[0] in ("mmol", "meq", "s", "sec", "seconds"):
+        return {"mmol": "mmol/L", "meq": "mEq/L"}.get(here[0], "s"), place + 1
+    return None, place
+
+
+def to_json(reading: Reading) -> Json:
+    """The answer of `extract`."""
+    patients = [{**animal.to_json(), "spans": {key: list(place) for key, place in animal.spans.items()}}
+                for animal in reading.animals]  # fmt: skip
+    return {
+        "patients": patients,
+        "patient": patients[0] if len(patients) == 1 else None,
+        "medications": [one.to_json() for one in reading.medications],
+        "exposures": [one.to_json() for one in reading.exposures if one.status != "denied"],
+        "analytes": [one.to_json() for one in reading.analytes],
+        "signs": [{"sign": one.sign, "span": list(one.span)} for one in reading.signs],
+        "needs": list(reading.needs),
+    }
