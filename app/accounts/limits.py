@@ -75,21 +75,21 @@ class Window:
     Attributes:
         limit: calls a minute.
         remaining: places left after this call.
-        reset_epoch_s: an admitted call: when the whole limit is free again; a refused one: when the next place is.
-        whole_in_s: seconds until the whole limit is free again, if nobody calls.
-        retry_after_s: whole seconds until the next place is free; None for an admitted call.
+        moment: of the decision, by the database's clock [epoch s].
+        whole_at: when the whole limit is free again, if nobody calls [epoch s].
+        free_at: of a refused call: when the next place is free [epoch s]; None for an admitted one.
     """
 
     limit: int
     remaining: int
-    reset_epoch_s: int
-    whole_in_s: float
-    retry_after_s: int | None = None
+    moment: float
+    whole_at: int
+    free_at: int | None = None
 
     @property
-    def admitted(self) -> bool:
-        """Whether the call has a place."""
-        return self.retry_after_s is None
+    def retry_after_s(self) -> int | None:
+        """Whole seconds until the next place is free, true to 1 s; None for an admitted call."""
+        return None if self.free_at is None else max(1, math.ceil(self.free_at - self.moment))
 
 
 def windows(limit: int, wanted: int, granted: int, moment: float, counts: Sequence[int]) -> list[Window]:
@@ -102,17 +102,13 @@ def windows(limit: int, wanted: int, granted: int, moment: float, counts: Sequen
     assert len(counts) == RING_SECONDS
     assert 0 <= granted <= wanted
     second = math.floor(moment)
-    used = sum(counts)
+    before = sum(counts) - granted
     newest = next((age for age, count in enumerate(counts) if count), 0)
-    whole = second - newest + RING_SECONDS
-    answers = [
-        Window(limit, max(0, limit - (used - granted + place)), whole, whole - moment)
-        for place in range(1, granted + 1)
-    ]
+    whole_at = second - newest + RING_SECONDS
+    answers = [Window(limit, max(0, limit - before - place), moment, whole_at) for place in range(1, granted + 1)]
     if granted < wanted:
-        free = second - _age_in_the_way(limit, counts) + RING_SECONDS
-        refusal = Window(limit, 0, free, whole - moment, retry_after_s=max(1, math.ceil(free - moment)))
-        answers.extend([refusal] * (wanted - granted))
+        free_at = second - _age_in_the_way(limit, counts) + RING_SECONDS
+        answers.extend([Window(limit, 0, moment, whole_at, free_at)] * (wanted - granted))
     return answers
 
 
@@ -140,13 +136,14 @@ def rate_headers(window: Window | None) -> Headers:
     if window is None:
         return []
     limit, remaining = str(window.limit).encode(), str(window.remaining).encode()
+    reset_at = window.whole_at if window.free_at is None else window.free_at  # when waiting is over, either way
     return [
         (b"x-ratelimit-limit", limit),
         (b"x-ratelimit-remaining", remaining),
-        (b"x-ratelimit-reset", str(window.reset_epoch_s).encode()),
+        (b"x-ratelimit-reset", str(reset_at).encode()),
         (b"x-ratelimit-limit-requests", limit),
         (b"x-ratelimit-remaining-requests", remaining),
-        (b"x-ratelimit-reset-requests", duration(window.whole_in_s).encode()),
+        (b"x-ratelimit-reset-requests", duration(window.whole_at - window.moment).encode()),
     ]
 
 
