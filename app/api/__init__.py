@@ -1,0 +1,66 @@
+"""HTTP words only: controllers, OpenAI's and the wallet's shapes, events, guards, errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from litestar import Litestar, Router
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.types import ASGIApp
+
+from app.api.admin import AdminController
+from app.api.chat import ChatController, EstimateController
+from app.api.clinic import ClinicController
+from app.api.credits import CreditsController
+from app.api.errors import render
+from app.api.front import Front
+from app.api.guards import admit, caller_of, house_of
+from app.api.health import HealthController
+from app.api.keys import KeysController, OwnKeyController
+from app.api.models import ModelsController
+from app.api.schema import SchemaController
+from app.api.usage import UsageController
+from app.turns.house import House
+
+BODY_BYTES_MAX = 64 * 1024 * 1024
+CONTROLLERS = (
+    AdminController,
+    ChatController,
+    ClinicController,
+    CreditsController,
+    EstimateController,
+    KeysController,
+    ModelsController,
+    OwnKeyController,
+    UsageController,
+)
+
+
+def create(open_house: Callable[[], AbstractAsyncContextManager[House]], *, version: str) -> ASGIApp:
+    """The whole HTTP surface over the house that `open_house` opens at start and closes at the end."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with open_house() as house:
+            app.state.house = house
+            yield
+
+    app = Litestar(
+        route_handlers=[
+            Router("/v1", route_handlers=list(CONTROLLERS), guards=[admit]),
+            HealthController,
+            SchemaController,
+        ],
+        dependencies={
+            "house": Provide(house_of, sync_to_thread=False),
+            "caller": Provide(caller_of, sync_to_thread=False),
+        },
+        exception_handlers={Exception: render},
+        lifespan=[lifespan],
+        logging_config=None,
+        openapi_config=OpenAPIConfig(title="vetx", version=version, path="/schema/litestar", render_plugins=[]),
+        request_max_body_size=BODY_BYTES_MAX,
+    )
+    return Front(app)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from app.base.errors import Forbidden, Invalid
+from app.base.errors import Invalid
 from app.base.messages import Ask, Audience, Caller, Json, Message, PictureUrl, Text, ToolCall
 from app.base.settings import Jurisdiction
 
@@ -204,9 +203,7 @@ class ChatRequest(_Open):
             raise ValueError("a stop sequence can't be empty")
         return value
 
-    def to_ask(
-        self, caller: Caller, *, idempotency_key: str | None = None, raw: bytes = b"", method_and_path: bytes = b""
-    ) -> Ask:
+    def to_ask(self, caller: Caller) -> Ask:
         """The ask of this request.
 
         Raises:
@@ -239,34 +236,7 @@ class ChatRequest(_Open):
             patients=patients,
             metadata=dict(self.metadata) if self.metadata is not None else None,
             passthrough=extra,
-            idempotency_key=idempotency_key,
-            fingerprint=hashlib.sha256(method_and_path + b"\n" + raw).digest() if idempotency_key else b"",
         )
 
 
 _NO_EXTENSION = Extension()
-
-
-def idempotency_key_of(value: str | None) -> str | None:
-    """The header's value, checked: 1-255 visible ASCII characters.
-
-    Raises:
-        Invalid: it is something else.
-    """
-    if value is None:
-        return None
-    if not 1 <= len(value) <= 255 or not all("!" <= character <= "~" for character in value):
-        raise Invalid("Idempotency-Key is 1 to 255 visible ASCII characters.", param="Idempotency-Key")
-    return value
-
-
-def model_allowed(caller: Caller, model: str) -> None:
-    """Refuse a model that the key may not use.
-
-    Raises:
-        Forbidden: model_not_allowed.
-    """
-    if caller.allowed_models and model not in caller.allowed_models:
-        raise Forbidden(
-            f"This key may not use {model}; name one of its allowed_models.", code="model_not_allowed", param="model"
-        )

@@ -108,8 +108,6 @@ class Ask:
         patients: as the caller gave them in `vetx.patient(s)`, shape-checked, not yet normalised.
         max_tokens: None where the caller left it out.
         passthrough: further fields of the body, for engines that can use them (top_p, seed, tools, ...).
-        idempotency_key: or None.
-        fingerprint: what an idempotency key is compared by: method, path, body.
     """
 
     caller: Caller
@@ -126,8 +124,6 @@ class Ask:
     patients: tuple[Json, ...] = ()
     metadata: Json | None = None
     passthrough: Mapping[str, Any] = field(default_factory=dict)
-    idempotency_key: str | None = None
-    fingerprint: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

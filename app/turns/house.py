@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.accounts.accounts import Accounts
 from app.accounts.keys import KeyRing
@@ -24,6 +24,7 @@ class House:
 
     Attributes:
         ruleset: content hash of species_data and prompts; `system_fingerprint` is made of it.
+        pepper: the master key, for digests and seals; never printed.
         work: the tasks that outlive a response: pumps and settlements.
     """
 
@@ -41,3 +42,4 @@ class House:
     pictures: Pictures
     work: Work
     ruleset: str
+    pepper: bytes = field(repr=False)

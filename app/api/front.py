@@ -1,0 +1,66 @@
+"""What every response carries: our request id, the caller's, the rate limit, the origin rules.
+
+A plain ASGI callable around the framework, because it runs for every request and every refusal alike.
+"""
+
+from __future__ import annotations
+
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+REQUEST_ID_CHARACTERS_MAX = 128
+_SAFE = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+)
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of that lower-case name, or None."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return None
+
+
+def _visible(value: bytes) -> bool:
+    return 0 < len(value) <= REQUEST_ID_CHARACTERS_MAX and all(33 <= byte <= 126 for byte in value)
+
+
+class Front:
+    """Adds the common headers to every response of `app`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; see the class."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        own_id = b"req_" + token_hex(12).encode()
+        state = scope.setdefault("state", {})
+        state["request_id"] = own_id.decode()
+        theirs = header(scope, b"x-client-request-id")
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers: list[tuple[bytes, bytes]] = list(_without(message["headers"], b"x-request-id"))
+                headers.append((b"x-request-id", own_id))
+                if theirs is not None and _visible(theirs):
+                    headers.append((b"x-client-request-id", theirs))
+                headers.extend(state.get("rate_headers", ()))
+                headers.extend(_SAFE)
+                message["headers"] = headers
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def _without(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> Iterable[tuple[bytes, bytes]]:
+    return (pair for pair in headers if pair[0] != name)

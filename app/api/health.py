@@ -1,0 +1,43 @@
+"""`/health/live` and `/health/ready`: is the process up, and can it serve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Controller, Request, Response, get
+
+from app.api.guards import house_of
+from app.base.errors import Refused
+
+
+class HealthController(Controller):
+    """Needs no key."""
+
+    path = "/health"
+    tags = ["operations"]
+
+    @get("/live", sync_to_thread=False)
+    def live(self) -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @get("/ready")
+    async def ready(self, request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
+        """The database can be reached; upstreams are listed, and fail nothing."""
+        house = house_of(request)
+        try:
+            await house.database.ping()
+            database = "ok"
+        except Refused:
+            database = "unreachable"
+        ready = database == "ok" and not house.work.draining
+        return Response(
+            {
+                "status": "ok" if ready else "unavailable",
+                "database": database,
+                "draining": house.work.draining,
+                "upstreams": house.engines.status(),
+                "ruleset": house.ruleset,
+            },
+            status_code=200 if ready else 503,
+        )

@@ -1,0 +1,542 @@
+"""The `vetx` command: every subcommand builds only what it needs, calls one function and prints one thing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+import uvicorn
+from pydantic import SecretStr
+from uvicorn.supervisors import Multiprocess
+
+from app.accounts.accounts import Account, Accounts
+from app.accounts.key_rows import DEFAULT_SCOPES, FIRST_KEY_SCOPES, KeyTerms
+from app.accounts.keys import KeyRing
+from app.base.clock import rfc3339
+from app.base.errors import Refused, StartRefused, VetxError
+from app.base.money import dollars, nano
+from app.base.settings import Settings, read_settings
+from app.billing.ledger import Wallet
+from app.storage import embedded, migrate
+from app.storage.engine import Database
+
+T = TypeVar("T")
+FIRST_CREDIT_NANO = 5_000_000_000
+MASTER_KEY_FILE = "master.key"
+WATCH_S = 1.0
+EXAMPLE = "My 12 kg dog ate 200 g of dark chocolate an hour ago"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was said before the subcommand's own options."""
+
+    as_json: bool
+
+
+def say(given: Given, data: Any, words: str) -> None:
+    """Print one answer: JSON for programs, words for people."""
+    click.echo(json.dumps(data, ensure_ascii=False) if given.as_json else words)
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """End with a message on stderr."""
+    click.echo(f"vetx: {message}", err=True)
+    raise SystemExit(code)
+
+
+def database_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--database` and `--data`, as every command that opens the wallet has them."""
+    command = click.option("--data", type=click.Path(path_type=Path), help="Folder of the embedded database.")(command)
+    return click.option("--database", help="postgresql://… to use instead of the embedded database.")(command)
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--json`, as every command has it."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def settings_with(**given: Any) -> Settings:
+    """The environment's settings with what the command line says laid over it."""
+    settings = read_settings(os.environ, Path(".env"))
+    return Settings.model_validate(
+        {
+            **settings.model_dump(exclude_unset=True),
+            **{name: value for name, value in given.items() if value is not None},
+        }
+    )
+
+
+def read_or_make_master_key(folder: Path) -> str:
+    """The secret that peppers key digests, made once beside the database, readable by its owner only."""
+    file = folder / MASTER_KEY_FILE
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        for _ in range(50):
+            if value := file.read_text(encoding="ascii").strip():
+                return value
+            time.sleep(0.02)  # another process made the file and is about to write it
+        raise StartRefused(f"{file} is empty; remove it if no key was ever made with it.") from None
+    value = secrets.token_urlsafe(32)
+    with os.fdopen(handle, "w", encoding="ascii") as opened:
+        opened.write(value + "\n")
+    return value
+
+
+@contextmanager
+def opened(settings: Settings, *, quiet: bool = True) -> Iterator[Settings]:
+    """Settings that name a running, migrated database and the master key; an embedded server is left at the end."""
+    folder = settings.data_dir or embedded.default_data_dir()
+    server = None
+    values: dict[str, Any] = {}
+    if settings.database_url is None:
+        if not quiet:
+            click.echo("Starting the embedded PostgreSQL …", err=True)
+        server = embedded.start(folder)
+        values["database_url"] = server.url
+    try:
+        if settings.master_key is None:
+            values["master_key"] = read_or_make_master_key(folder)
+        ready = settings.model_copy(update=Settings.model_validate(values).model_dump(exclude_unset=True))
+        assert ready.database_url is not None
+        asyncio.run(migrate.upgrade(ready.migration_url or ready.database_url))
+        with watched(server):
+            yield ready
+    finally:
+        if server is not None:
+            server.stop()
+
+
+@contextmanager
+def watched(server: embedded.EmbeddedServer | None) -> Iterator[None]:
+    """Start a dead embedded server again while the block runs."""
+    if server is None:
+        yield
+        return
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(WATCH_S):
+            try:
+                server.ensure()
+            except StartRefused as error:
+                click.echo(f"vetx: {error}", err=True)
+
+    thread = threading.Thread(target=watch, name="embedded PostgreSQL", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(timeout=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The rooms that administration needs."""
+
+    database: Database
+    accounts: Accounts
+    keys: KeyRing
+    wallet: Wallet
+
+
+@asynccontextmanager
+async def books(settings: Settings) -> AsyncIterator[Books]:
+    """Open them, and close them again."""
+    assert settings.database_url is not None
+    assert settings.master_key is not None
+    pepper = settings.master_key.get_secret_value().encode()
+    database = await Database.open(settings.database_url)
+    keys = KeyRing(database, pepper)
+    wallet = Wallet(database)
+    try:
+        yield Books(database, Accounts(database), keys, wallet)
+    finally:
+        await keys.close()
+        await wallet.close()
+        await database.close()
+
+
+def run_books(settings: Settings, work: Callable[[Books], Coroutine[Any, Any, T]]) -> T:
+    """Run one piece of administration."""
+
+    async def inside(ready: Settings) -> T:
+        async with books(ready) as room:
+            return await work(room)
+
+    with opened(settings) as ready:
+        return asyncio.run(inside(ready))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """A veterinary diagnostic assistant service. It informs a vet; it does not replace one."""
+
+
+@cli.command()
+@click.option("--host", help="Address to listen on (127.0.0.1).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (8000).")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that answer requests (1).")
+@database_options
+@json_option
+def serve(
+    host: str | None, port: int | None, workers: int | None, database: str | None, data: Path | None, as_json: bool
+) -> None:
+    """Start the service; on the very first start, make an account with a little credit and print its key."""
+    settings = settings_with(host=host, port=port, workers=workers, database_url=database, data_dir=data)
+    with opened(settings, quiet=False) as ready, front_door(ready) as door:
+        key = asyncio.run(first_key(ready))
+        address = ready.public_url or f"http://{_in_url(ready.host)}:{door.getsockname()[1]}"
+        announce(Given(as_json), address, key)
+        run_workers(ready, door)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else {"0.0.0.0": "127.0.0.1"}.get(host, host)  # noqa: S104 - shown, not bound
+
+
+@contextmanager
+def front_door(settings: Settings) -> Iterator[socket.socket]:
+    """The listening socket, bound before anything is promised."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as door:
+        if os.name == "posix":
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            door.bind((settings.host, settings.port))
+        except OSError as error:
+            raise StartRefused(
+                f"{settings.host}:{settings.port} can't be listened on ({error.strerror}); name another with --port."
+            ) from None
+        door.listen(2048)
+        door.set_inheritable(True)
+        yield door
+
+
+def run_workers(settings: Settings, door: socket.socket) -> None:
+    """Answer requests until SIGTERM or SIGINT; open answers have 20 s to finish."""
+    for name, value in environment_of(settings).items():
+        os.environ[name] = value
+    config = uvicorn.Config(
+        "app.main:create_app",
+        factory=True,
+        workers=settings.workers,
+        loop="auto",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=28,
+        backlog=2048,
+    )
+    if settings.workers > 1:
+        Multiprocess(config, sockets=[door]).run()
+        return
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[door])
+    if not server.started:
+        fail("the service could not start; the reason is above.")
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The settings as the variables that worker processes read."""
+    values = {}
+    for name, value in settings.model_dump(exclude_none=True).items():
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+        values["VETX_" + name.upper()] = {True: "1", False: "0"}.get(plain, str(plain))
+    return values
+
+
+async def first_key(settings: Settings) -> str | None:
+    """The key of the very first account, made with a little credit; None where there is an account already."""
+    async with books(settings) as room:
+        if await room.accounts.newest(1):
+            return None
+        account = await room.accounts.create("First account")
+        await room.wallet.deposit(account.id, FIRST_CREDIT_NANO, f"first-start-{account.id}")
+        _, plain = await room.keys.create(account.id, KeyTerms("First key", FIRST_KEY_SCOPES))
+        return plain
+
+
+def announce(given: Given, address: str, key: str | None) -> None:
+    """Where the service is, and a line to paste."""
+    if given.as_json:
+        click.echo(json.dumps({"address": address, "key": key}))
+        return
+    click.echo(f"vetx answers at {address}/v1   (Ctrl-C stops it)")
+    if key is None:
+        click.echo("The key was shown at the first start; `vetx keys create ACCOUNT` makes another.")
+        return
+    click.echo(f"\nYour API key, shown this once, with ${dollars(FIRST_CREDIT_NANO)[:4]} of credit:\n\n    {key}\n")
+    body = {"model": "vetx-23", "stream": True, "messages": [{"role": "user", "content": EXAMPLE}]}
+    click.echo(
+        f"Try it:\n\n    curl -N {address}/v1/chat/completions -H 'Authorization: Bearer {key}' "
+        f"-H 'Content-Type: application/json' -d '{json.dumps(body)}'\n"
+    )
+
+
+@cli.group()
+def accounts() -> None:
+    """Who may use the service and on which plan."""
+
+
+def account_shape(account: Account) -> dict[str, Any]:
+    """An account as `--json` shows it."""
+    return {"id": f"acct_{account.id}", "name": account.name, "plan": account.plan}
+
+
+def account_id(text: str) -> int:
+    """The stored id of `acct_1000` or `1000`."""
+    digits = text.removeprefix("acct_")
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 18:
+        raise click.BadParameter(f"{text!r} is no account; write it like acct_1000, as `vetx accounts list` shows it.")
+    return int(digits)
+
+
+@accounts.command("create")
+@click.argument("name")
+@click.option("--plan", default="free", show_default=True, help="free, pro, ultra or internal.")
+@click.option("--credit", default="0", help="Dollars to put into its wallet.")
+@click.option("--jurisdiction", type=click.Choice(["US", "EU", "UK", "CA", "AU"]), help="Whose drug law holds.")
+@click.option("--admin", is_flag=True, help="Give the key the scope admin too.")
+@database_options
+@json_option
+def accounts_create(
+    name: str,
+    plan: str,
+    credit: str,
+    jurisdiction: str | None,
+    admin: bool,
+    database: str | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Make an account called NAME, with a first key."""
+    amount_nano = _amount(credit)
+
+    async def work(room: Books) -> tuple[Account, int, str]:
+        account = await room.accounts.create(name, plan, jurisdiction)
+        if amount_nano:
+            await room.wallet.deposit(account.id, amount_nano, f"opening-{account.id}")
+        scopes = (*FIRST_KEY_SCOPES, "admin") if admin else FIRST_KEY_SCOPES
+        key, plain = await room.keys.create(account.id, KeyTerms("First key", scopes))
+        return account, key.id, plain
+
+    account, key_id, plain = run_books(settings_with(database_url=database, data_dir=data), work)
+    shape = {"account": account_shape(account), "key": {"id": f"key_{key_id}", "value": plain}}
+    words = f"acct_{account.id}  {account.name}  {account.plan}  ${dollars(amount_nano)}\nkey, shown this once: {plain}"
+    say(Given(as_json), shape, words)
+
+
+def _amount(text: str) -> int:
+    try:
+        amount_nano = nano(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: {error}.") from None
+    if amount_nano < 0:
+        raise click.BadParameter(f"{text!r}: an amount can't be negative.")
+    return amount_nano
+
+
+@accounts.command("list")
+@database_options
+@json_option
+def accounts_list(database: str | None, data: Path | None, as_json: bool) -> None:
+    """Show the accounts, newest first."""
+
+    async def work(room: Books) -> list[tuple[Account, int]]:
+        return [
+            (account, (await room.wallet.balance(account.id)).balance_nano)
+            for account in await room.accounts.newest(1_000)
+        ]
+
+    found = run_books(settings_with(database_url=database, data_dir=data), work)
+    shape = [{**account_shape(account), "balance": dollars(balance)} for account, balance in found]
+    say(Given(as_json), shape, _table(("account", "name", "plan", "balance [USD]"), [tuple(r.values()) for r in shape]))
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    """Columns for a terminal."""
+    cells = [head, *[tuple("" if cell is None else str(cell) for cell in row) for row in rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
+
+
+@accounts.command("plan")
+@click.argument("account")
+@click.argument("plan")
+@database_options
+@json_option
+def accounts_plan(account: str, plan: str, database: str | None, data: Path | None, as_json: bool) -> None:
+    """Put ACCOUNT on PLAN."""
+    changed = run_books(
+        settings_with(database_url=database, data_dir=data),
+        lambda room: room.accounts.change_plan(account_id(account), plan),
+    )
+    say(Given(as_json), account_shape(changed), f"acct_{changed.id} is on {changed.plan}")
+
+
+@cli.group()
+def keys() -> None:
+    """API keys of an account."""
+
+
+@keys.command("create")
+@click.argument("account")
+@click.option("--name", default="Key", show_default=True, help="What it is for.")
+@click.option("--scope", "scopes", multiple=True, help="Repeat for several; all but keys and admin where left out.")
+@database_options
+@json_option
+def keys_create(
+    account: str, name: str, scopes: tuple[str, ...], database: str | None, data: Path | None, as_json: bool
+) -> None:
+    """Make a key for ACCOUNT and print it once."""
+    terms = KeyTerms(name, scopes or DEFAULT_SCOPES)
+    key, plain = run_books(
+        settings_with(database_url=database, data_dir=data),
+        lambda room: room.keys.create(account_id(account), terms),
+    )
+    say(Given(as_json), {"id": f"key_{key.id}", "value": plain}, f"key_{key.id}\nshown this once: {plain}")
+
+
+@keys.command("list")
+@click.argument("account")
+@database_options
+@json_option
+def keys_list(account: str, database: str | None, data: Path | None, as_json: bool) -> None:
+    """Show ACCOUNT's keys, newest first."""
+    found = run_books(
+        settings_with(database_url=database, data_dir=data),
+        lambda room: room.keys.newest(account_id(account), 1_000),
+    )
+    shape = [
+        {
+            "id": f"key_{key.id}",
+            "name": key.terms.name,
+            "redacted_value": key.redacted_value,
+            "scopes": " ".join(key.terms.scopes),
+            "last_used_at": rfc3339(key.last_used_at) if key.last_used_at else None,
+        }
+        for key in found
+    ]
+    say(
+        Given(as_json),
+        shape,
+        _table(("key", "name", "value", "scopes", "last used"), [tuple(r.values()) for r in shape]),
+    )
+
+
+def key_id(text: str) -> int:
+    """The stored id of `key_7` or `7`."""
+    digits = text.removeprefix("key_")
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 18:
+        raise click.BadParameter(f"{text!r} is no key; write it like key_7, as `vetx keys list` shows it.")
+    return int(digits)
+
+
+@keys.command("rotate")
+@click.argument("account")
+@click.argument("key")
+@click.option("--grace", type=click.IntRange(0, 30 * 24 * 3600), default=0, help="Seconds the old key still works.")
+@database_options
+@json_option
+def keys_rotate(account: str, key: str, grace: int, database: str | None, data: Path | None, as_json: bool) -> None:
+    """Put a new key in the place of ACCOUNT's KEY."""
+    new, plain = run_books(
+        settings_with(database_url=database, data_dir=data),
+        lambda room: room.keys.rotate(account_id(account), key_id(key), grace),
+    )
+    say(Given(as_json), {"id": f"key_{new.id}", "value": plain}, f"key_{new.id}\nshown this once: {plain}")
+
+
+@keys.command("revoke")
+@click.argument("account")
+@click.argument("key")
+@database_options
+@json_option
+def keys_revoke(account: str, key: str, database: str | None, data: Path | None, as_json: bool) -> None:
+    """End ACCOUNT's KEY; every worker refuses it within 5 s."""
+    run_books(
+        settings_with(database_url=database, data_dir=data),
+        lambda room: room.keys.revoke(account_id(account), key_id(key)),
+    )
+    say(Given(as_json), {"id": f"key_{key_id(key)}", "revoked": True}, f"key_{key_id(key)} is revoked")
+
+
+@cli.group("credits")
+def wallet_credits() -> None:
+    """The wallet of an account."""
+
+
+@wallet_credits.command("add")
+@click.argument("account")
+@click.argument("usd")
+@click.option("--ref", required=True, help="The payment's id; the same one adds nothing twice.")
+@database_options
+@json_option
+def credits_add(account: str, usd: str, ref: str, database: str | None, data: Path | None, as_json: bool) -> None:
+    """Put USD dollars into ACCOUNT's wallet."""
+    amount_nano = _amount(usd)
+    if not amount_nano:
+        raise click.BadParameter("add more than nothing.")
+    deposit = run_books(
+        settings_with(database_url=database, data_dir=data),
+        lambda room: room.wallet.deposit(account_id(account), amount_nano, ref),
+    )
+    shape = {"added": deposit.added, "balance": dollars(deposit.balance_nano)}
+    words = "added" if deposit.added else "this payment was added before; nothing was added now"
+    say(Given(as_json), shape, f"{words}; the balance is ${dollars(deposit.balance_nano)}")
+
+
+@wallet_credits.command("show")
+@click.argument("account")
+@database_options
+@json_option
+def credits_show(account: str, database: str | None, data: Path | None, as_json: bool) -> None:
+    """Show ACCOUNT's wallet."""
+    wallet = run_books(
+        settings_with(database_url=database, data_dir=data), lambda room: room.wallet.balance(account_id(account))
+    )
+    shape = {
+        "balance": dollars(wallet.balance_nano),
+        "held": dollars(wallet.held_nano),
+        "available": dollars(wallet.available_nano),
+    }
+    say(Given(as_json), shape, "\n".join(f"{name:10} ${amount}" for name, amount in shape.items()))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; errors are one line and exit code 1, wrong usage 2."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        cli.main(given or ["serve"], prog_name="vetx", standalone_mode=True)
+    except Refused as refused:
+        fail(refused.message, 2 if refused.status in (400, 404) else 1)
+    except VetxError as error:
+        fail(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Opens the house: reads settings once, builds every room, hands them to the HTTP surface."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import structlog
+from litestar.types import ASGIApp
+
+from app import api
+from app.accounts.accounts import Accounts
+from app.accounts.keys import KeyRing
+from app.accounts.limits import Limits
+from app.base.errors import StartRefused
+from app.base.settings import Settings, read_settings
+from app.billing.ledger import Wallet
+from app.billing.tokens import Tokens
+from app.billing.usage import Reports
+from app.clinic import open_clinic
+from app.engines import Catalogue, load, open_engines, resolve_upstream_models
+from app.media import Pictures
+from app.storage.engine import Database
+from app.turns.house import House
+from app.turns.work import Work
+
+ROOT = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+DRAIN_S = 20.0
+"""Open answers have this long after SIGTERM to finish; then they are told and voided."""
+LAST_S = 5.0
+
+
+def configure_logging() -> None:
+    """One JSON object a line on stderr; events carry names and numbers, never words of a request."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def master_key(settings: Settings) -> bytes:
+    """The secret that peppers key digests.
+
+    Raises:
+        StartRefused: none is set; `vetx serve` makes one.
+    """
+    if settings.master_key is None:
+        raise StartRefused("VETX_MASTER_KEY is not set; start with `vetx serve`, which makes one and keeps it.")
+    return settings.master_key.get_secret_value().encode()
+
+
+async def read_catalogue(settings: Settings) -> Catalogue:
+    """The models of this service, with what their upstreams say of themselves.
+
+    Raises:
+        BadData, StartRefused.
+    """
+    key = settings.upstream_key
+    return await resolve_upstream_models(
+        load(
+            settings.catalog,
+            secrets=os.environ,
+            upstream_url=settings.upstream_url,
+            upstream_key=key.get_secret_value() if key is not None else None,
+            upstream_model=settings.upstream_model,
+            upstream_vision_model=settings.upstream_vision_model,
+            upstream_vision=settings.upstream_vision,
+        )
+    )
+
+
+@contextmanager
+def drained_on_signal(work: Work) -> Iterator[None]:
+    """While the block runs, SIGTERM and SIGINT also begin the draining of `work`, before the server's own handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before: dict[signal.Signals, Any] = {}
+
+    def begin(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(work.cut_after, DRAIN_S)
+        previous = before[signal.Signals(number)]
+        if callable(previous):
+            previous(number, frame)
+        elif previous == signal.SIG_DFL:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before[number] = signal.getsignal(number)
+        signal.signal(number, begin)
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+@asynccontextmanager
+async def open_house(settings: Settings) -> AsyncIterator[House]:
+    """Every room of one worker, closed in reverse order whatever happens."""
+    if settings.database_url is None:
+        raise StartRefused("VETX_DATABASE_URL is not set; start with `vetx serve`, which brings a database.")
+    async with AsyncExitStack() as stack:
+        clinic = open_clinic(ROOT)
+        catalogue = await read_catalogue(settings)
+        tokens = Tokens.load()
+        database = await Database.open(settings.database_url)
+        stack.push_async_callback(database.close)
+        pepper = master_key(settings)
+        engines = open_engines(catalogue)
+        stack.push_async_callback(engines.close)
+        pictures = Pictures()
+        stack.push_async_callback(pictures.close)
+        accounts = Accounts(database)
+        keys = KeyRing(database, pepper)
+        stack.push_async_callback(keys.close)
+        limits = Limits(database)
+        stack.push_async_callback(limits.close)
+        wallet = Wallet(database)
+        stack.push_async_callback(wallet.close)
+        wallet.start()
+        work = Work()
+        stack.push_async_callback(work.drain, LAST_S)
+        stack.enter_context(drained_on_signal(work))
+        yield House(
+            settings=settings,
+            database=database,
+            wallet=wallet,
+            reports=Reports(database),
+            tokens=tokens,
+            accounts=accounts,
+            keys=keys,
+            limits=limits,
+            catalogue=catalogue,
+            engines=engines,
+            clinic=clinic,
+            pictures=pictures,
+            work=work,
+            ruleset=clinic.ruleset,
+            pepper=pepper,
+        )
+
+
+def create_app() -> ASGIApp:
+    """The ASGI application of one worker, from the environment."""
+    configure_logging()
+    settings = read_settings(os.environ, Path(".env"))
+    return api.create(lambda: open_house(settings), version=VERSION)

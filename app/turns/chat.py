@@ -1,0 +1,360 @@
+"""The story of a chat request: begin, the engine's words, close.
+
+Everything that may refuse happens before status 200 leaves the house (or 15 s have passed). The engine is read by a
+task that the application owns, at most 64 KiB ahead of the client; what `next_pieces` gave out counts as delivered, and
+closing settles exactly that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Literal
+
+import structlog
+
+from app.base.catalogue import Bill, Outcome, Settled
+from app.base.errors import InternalError, Refused, Unavailable, UpstreamTimeout
+from app.base.messages import Ask, Delta, Intervention, Json, ToolCallDelta, UpstreamUsage
+from app.billing.idempotency import Claim, Replay
+from app.turns.house import House
+from app.turns.prepare import Ready, call_facts, prepare
+from app.turns.prompt import build_prompt
+
+log = structlog.get_logger(__name__)
+READ_AHEAD_MAX = 64 * 1024
+"""Characters held for a slow client before the engine is left unread."""
+ANSWER_S_MAX = 600.0
+FIRST_CONTENT_WAIT_S = 15.0
+
+
+class Turn:
+    """One request between its hold and its settlement.
+
+    Attributes:
+        finish_reason: stop | length | tool_calls, once known.
+        settled: the closed charge, once `finish` or `close` is through.
+        prompt_tokens, completion_tokens: what is billed, after `count`.
+    """
+
+    def __init__(self, ready: Ready, bill: Bill, house: House, started: float, claim: Claim | None) -> None:
+        self.ready = ready
+        self.bill = bill
+        self.created = int(time.time())
+        self.settled: Settled | None = None
+        self.finish_reason: str | None = None
+        self.prompt_tokens = ready.prompt_tokens
+        self.completion_tokens = 0
+        self.usage_source: Literal["counted", "upstream"] = "counted"
+        self._usage: UpstreamUsage | None = None
+        self._first_token_ms: int | None = None
+        self._house = house
+        self._claim = claim
+        self._started = started
+        self._prompt = build_prompt(ready, bill)
+        self._guard = house.clinic.guard(ready.facts) if ready.facts is not None else None
+        self._meter = house.tokens.meter(bill.output_tokens)
+        self._stops = house.engines.stop_filter(ready.ask.stop) if ready.ask.stop else None
+        self._buffer: deque[Delta] = deque()
+        self._buffered_characters = 0
+        self._changed = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._ended = False
+        self._failure: Refused | None = None
+        self._delivered: list[str] = []
+        self._delivered_calls: list[ToolCallDelta] = []
+        self._reader: asyncio.Task[Any] | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def id(self) -> str:
+        """The public id of the answer."""
+        return f"chatcmpl-{self.bill.charge_id.hex}"
+
+    @property
+    def limited_by(self) -> str:
+        """What bounded the answer's length: balance | window | default | caller."""
+        return self.bill.limited_by or self.ready.quote.limited_by
+
+    @property
+    def interventions(self) -> tuple[Intervention, ...]:
+        """What the guard changed so far."""
+        return tuple(self._guard.interventions) if self._guard is not None else ()
+
+    @property
+    def not_checked(self) -> tuple[Json, ...]:
+        """What the guard saw and could not judge."""
+        return tuple(self._guard.not_checked) if self._guard is not None else ()
+
+    @property
+    def answer(self) -> str:
+        """The words delivered so far."""
+        return "".join(self._delivered)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCallDelta, ...]:
+        """The pieces of tool calls delivered so far."""
+        return tuple(self._delivered_calls)
+
+    # Reading the engine.
+
+    def start(self) -> None:
+        """Begin to read the engine, in a task of the application's."""
+        self._reader = self._house.work.start(self._read_stream())
+
+    async def _read_stream(self) -> None:
+        stream = self._house.engines.stream(self._prompt, self.ready.model)
+        try:
+            async with asyncio.timeout(ANSWER_S_MAX):
+                async for delta in stream:
+                    self._take(delta)
+                    if self._ended:
+                        break
+                    if self._buffered_characters > READ_AHEAD_MAX:
+                        self._drained.clear()
+                        await self._drained.wait()
+                self._take_last()
+        except asyncio.CancelledError:
+            self._fail(_stopping())
+            raise
+        except BaseException as error:
+            self._fail(_as_refused(error))
+        finally:
+            self._ended = True
+            self._changed.set()
+            with suppress(Exception):
+                await stream.aclose()
+
+    async def read_whole(self) -> None:
+        """Read the whole answer of the engine; for callers who don't stream.
+
+        Raises:
+            Refused: the engine failed, or the client left meanwhile; nothing is charged.
+        """
+        self._reader = asyncio.current_task()
+        try:
+            async with asyncio.timeout(ANSWER_S_MAX):
+                self._take(await self._house.engines.complete(self._prompt, self.ready.model))
+                self._take_last()
+        except asyncio.CancelledError:
+            self._fail(_stopping())
+        except BaseException as error:
+            self._fail(_as_refused(error))
+        self._reader = None
+        if self._failure is not None:
+            await self.close()
+            raise self._failure
+        self._note_delivered(self._buffer)
+
+    def _take(self, delta: Delta) -> None:
+        self._usage = delta.usage or self._usage
+        self.finish_reason = delta.finish_reason or self.finish_reason
+        if delta.text:
+            stopped = False
+            text = delta.text
+            if self._stops is not None:
+                text, stopped = self._stops.feed(text)
+            self._let_out(self._guard.feed(text) if self._guard is not None else text)
+            if stopped:
+                self.finish_reason = "stop"
+                self._take_last()
+        if delta.tool_calls:
+            self._put(Delta(tool_calls=delta.tool_calls))
+
+    def _take_last(self) -> None:
+        """Let out what the filters still hold; after this the answer is whole."""
+        if self._ended:
+            return
+        text = self._stops.finish() if self._stops is not None else ""
+        if self._guard is not None:
+            text = (self._guard.feed(text) if text else "") + self._guard.finish()
+        self._let_out(text)
+        self._let_out_held()
+        self._ended = True
+
+    def _let_out(self, text: str) -> None:
+        if not text or self._ended:
+            return
+        kept = self._meter.feed(text)
+        if kept:
+            self._put(Delta(text=kept))
+        if self._meter.full:
+            self.finish_reason = "length"
+            self._ended = True
+
+    def _let_out_held(self) -> None:
+        kept = self._meter.finish() if not self._ended else ""
+        if kept:
+            self._put(Delta(text=kept))
+        if self._meter.full:
+            self.finish_reason = "length"
+
+    def _put(self, delta: Delta) -> None:
+        if self._first_token_ms is None:
+            self._first_token_ms = self._elapsed_ms()
+        self._buffer.append(delta)
+        self._buffered_characters += len(delta.text) + sum(len(call.arguments) for call in delta.tool_calls)
+        self._changed.set()
+
+    def _fail(self, refused: Refused) -> None:
+        self._failure = self._failure or refused
+
+    def _elapsed_ms(self) -> int:
+        return round((time.monotonic() - self._started) * 1000)
+
+    # Handing it to the client.
+
+    async def first(self) -> None:
+        """Wait for the first content, or 15 s, whichever is first.
+
+        Raises:
+            Refused: the engine failed before it; nothing is charged.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_CONTENT_WAIT_S):
+                await self._something()
+        if self._failure is not None and not self._buffer:
+            await self.close()
+            raise self._failure
+
+    async def _something(self) -> None:
+        while not self._buffer and not self._ended:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def next_pieces(self) -> list[Delta] | None:
+        """What the engine has said since, all of it at once; None after the last. It counts as delivered.
+
+        Raises:
+            Refused: the engine failed after content was sent, or the client has gone.
+        """
+        await self._something()
+        if isinstance(self._failure, _ClientGone):
+            raise self._failure
+        if self._buffer:
+            batch = list(self._buffer)
+            self._buffer.clear()
+            self._buffered_characters = 0
+            self._drained.set()
+            self._note_delivered(batch)
+            return batch
+        if self._failure is not None:
+            raise self._failure
+        return None
+
+    def _note_delivered(self, batch: Iterable[Delta]) -> None:
+        for delta in batch:
+            if delta.text:
+                self._delivered.append(delta.text)
+            self._delivered_calls.extend(delta.tool_calls)
+
+    def client_gone(self) -> None:
+        """The client hung up: stop the engine; `close` then settles what was delivered."""
+        if self.settled is None and not (self._ended and self._reader is None):
+            self._fail(_ClientGone("The client has gone."))
+            self._ended = True
+            self._changed.set()
+            if self._reader is not None:
+                self._reader.cancel()
+
+    # The end.
+
+    async def count(self) -> int:
+        """Count what is billed of what was delivered; what it will cost [nano-USD]."""
+        ready, usage = self.ready, self._usage
+        self.completion_tokens = await self._house.tokens.count_answer(self.answer, self.tool_calls)
+        if ready.model.meter == "upstream" and usage is not None and self._failure is None:
+            self.prompt_tokens, self.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+            self.usage_source = "upstream"
+        quote = ready.quote
+        cost = self.prompt_tokens * quote.input_nano_per_token + self.completion_tokens * quote.output_nano_per_token
+        return min(self.bill.hold_nano, cost)
+
+    def sealed(self, answer: bytes) -> bytes | None:
+        """The answer as the ledger keeps it for a caller who named an Idempotency-Key; None for the others."""
+        return self._claim.seal(answer) if self._claim is not None else None
+
+    async def finish(self, sealed_answer: bytes | None = None) -> Settled:
+        """Settle a whole, counted answer; the charge is committed when this returns.
+
+        Raises:
+            Refused: the charge was closed by somebody else, or can't be settled; nobody may see `[DONE]`.
+        """
+        outcome = self._outcome(self.finish_reason or "stop", 200, sealed_answer)
+        self.settled = await asyncio.shield(self._house.work.start(self._house.wallet.settle(self.bill, outcome)))
+        if self.settled.state != "settled":
+            raise UpstreamTimeout("The answer could not be charged in time and does not count; send it again.")
+        return self.settled
+
+    async def close(self) -> None:
+        """End the turn whatever happened: stop the engine, settle what was delivered or void the hold. Safe twice."""
+        if self._closing is None:
+            self._closing = self._house.work.start(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        reader = self._reader
+        if reader is not None and not reader.done():
+            reader.cancel()
+            await asyncio.wait({reader})
+        if self.settled is not None:
+            return
+        failure = self._failure
+        gone = failure is None or isinstance(failure, _ClientGone)
+        if gone and (self._delivered or self._delivered_calls):
+            await self.count()
+            self.settled = await self._house.wallet.settle(self.bill, self._outcome("client_gone", 200))
+            return
+        reason = "client_gone" if failure is None else (failure.code or failure.type)
+        status = _ClientGone.status if failure is None else failure.status
+        self.settled = await self._house.wallet.void(self.bill, self._outcome(reason, status))
+
+    def _outcome(self, close_reason: str, http_status: int, sealed_answer: bytes | None = None) -> Outcome:
+        interventions = self.interventions
+        return Outcome(
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            usage_source=self.usage_source,
+            close_reason=close_reason,
+            http_status=http_status,
+            first_token_ms=self._first_token_ms,
+            duration_ms=self._elapsed_ms(),
+            interventions=len(interventions),
+            rules=tuple(intervention.rule for intervention in interventions),
+            sealed_answer=sealed_answer,
+        )
+
+
+class _ClientGone(Refused):
+    """The client hung up; nobody reads this."""
+
+    status, type, code = 499, "api_error", "client_gone"
+
+
+def _stopping() -> Refused:
+    return Unavailable("The service is stopping; send the request again.", retry_after_s=5)
+
+
+def _as_refused(error: BaseException) -> Refused:
+    """What the caller is told when reading the engine ends badly."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, TimeoutError):
+        return UpstreamTimeout("The answer took longer than 600 s and was stopped; nothing was charged.")
+    log.error("turn failed", error=type(error).__name__, exc_info=error)
+    return InternalError("The answer could not be checked and was stopped; nothing was charged.")
+
+
+async def begin(ask: Ask, house: House, started: float, claim: Claim | None = None) -> Turn | Replay:
+    """Do everything that may refuse before the engine is asked, ending with the hold.
+
+    Args:
+        started: `time.monotonic()` when the request came in [s].
+        claim: of the caller's Idempotency-Key; a call settled under it before gives its Replay.
+    """
+    ready = await prepare(ask, house)
+    bill = await house.wallet.hold(ask.caller, ready.quote, call_facts(ready), claim)
+    return bill if isinstance(bill, Replay) else Turn(ready, bill, house, started, claim)

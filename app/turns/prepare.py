@@ -1,0 +1,104 @@
+"""The first half of a request: everything that is looked at before money is held."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.base.catalogue import CallFacts, Model, Quote
+from app.base.errors import Forbidden, NotFound
+from app.base.messages import Ask, Facts, Message, Picture, PictureUrl
+from app.billing.prices import quote_for
+from app.turns.house import House
+
+VISION_TWIN = {"vetx-23": "vetx-23-vision"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What is known of a request before money is held: also what `/v1/estimate` answers from."""
+
+    ask: Ask
+    model: Model
+    facts: Facts | None
+    pictures: tuple[Picture, ...]
+    messages: tuple[Message, ...]
+    prompt_tokens: int
+    image_tokens: int
+    system: str
+    quote: Quote
+
+
+async def prepare(ask: Ask, house: House) -> Ready:
+    """Check the model, the pictures and the words, and let the clinic assess them; nothing is held yet.
+
+    Raises:
+        NotFound: model_not_found.
+        Forbidden: model_not_allowed.
+        Invalid: a picture or a field that can't be served.
+        ContextTooLong: it doesn't fit the model's window.
+    """
+    has_pictures = any(isinstance(part, PictureUrl) for message in ask.messages for part in message.parts)
+    name = VISION_TWIN.get(ask.model, ask.model) if has_pictures else ask.model
+    model = house.catalogue.models.get(name)
+    if model is None or ask.model not in house.catalogue.models:
+        raise NotFound(
+            f"There is no model {ask.model[:80]!r}; GET /v1/models lists what there is.",
+            code="model_not_found",
+            param="model",
+        )
+    allowed = ask.caller.allowed_models
+    if allowed and ask.model not in allowed:
+        raise Forbidden(
+            f"This key may not use {ask.model}; name one of its allowed_models.",
+            code="model_not_allowed",
+            param="model",
+        )
+    house.engines.check_supported(ask, model)
+    pictures: tuple[Picture, ...] = ()
+    messages = ask.messages
+    if has_pictures:
+        pictures = await house.pictures.check(
+            [part for message in ask.messages for part in message.parts if isinstance(part, PictureUrl)]
+        )
+        messages = _with_pictures(ask.messages, pictures)
+    facts = None
+    system = ""
+    if model.veterinary:
+        facts = house.clinic.facts_for(ask)
+        system = house.clinic.render_prompt(facts, has_pictures=has_pictures)
+    image_tokens = sum(picture.tokens for picture in pictures)
+    prompt_tokens = image_tokens + await house.tokens.count_ask(ask)
+    quote = quote_for(model, prompt_tokens, ask.max_tokens, overhead_tokens=len(system.encode()))
+    return Ready(ask, model, facts, pictures, messages, prompt_tokens, image_tokens, system, quote)
+
+
+def _with_pictures(messages: Sequence[Message], pictures: Sequence[Picture]) -> tuple[Message, ...]:
+    left = deque(pictures)
+    return tuple(
+        replace(
+            message,
+            parts=tuple(left.popleft() if isinstance(part, PictureUrl) else part for part in message.parts),
+        )
+        for message in messages
+    )
+
+
+def call_facts(ready: Ready) -> CallFacts:
+    """What the ledger records of the call beside its money."""
+    caller = ready.ask.caller
+    facts = ready.facts
+    species = {patient.get("species") for patient in facts.patients} - {None} if facts else set()
+    return CallFacts(
+        model=ready.model.id,
+        engine=ready.model.engine,
+        upstream=ready.model.upstream or None,
+        api_key_id=caller.key_id,
+        user_id=caller.user_id,
+        user_id_source=caller.user_id_source,
+        app_source=caller.app_source,
+        species=species.pop() if len(species) == 1 else None,
+        image_tokens=ready.image_tokens,
+        num_images=len(ready.pictures),
+    )

@@ -1,0 +1,30 @@
+"""From a prepared request to the prompt an engine is handed."""
+
+from __future__ import annotations
+
+from app.base.catalogue import Bill
+from app.base.messages import Prompt
+from app.turns.prepare import Ready
+
+TEMPERATURE_DEFAULT = 0.7
+"""Of the vetx models, where the caller names none."""
+
+
+def build_prompt(ready: Ready, bill: Bill) -> Prompt:
+    """Our rules first and unchanged, then the caller's conversation; bounded by what the hold pays for."""
+    ask, model = ready.ask, ready.model
+    temperature = ask.temperature
+    if temperature is None and model.veterinary:
+        temperature = TEMPERATURE_DEFAULT
+    return Prompt(
+        model=model.id,
+        upstream_model=model.upstream_model or model.id,
+        system=ready.system,
+        messages=ready.messages,
+        facts=ready.facts,
+        max_tokens=bill.output_tokens,
+        temperature=temperature,
+        stop=ask.stop,
+        extra=ask.passthrough,
+        hides_reasoning=model.veterinary,
+    )
