@@ -14,10 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from app.base.errors import Unavailable
 
 CONNECT_TIMEOUT_S = 5.0
+LINE_CONNECT_TIMEOUT_S = 2.0
 RETRY_AFTER_S = 2
 SESSION = {"application_name": "vetx", "timezone": "UTC", "jit": "off"}
 # A hot statement is planned once: its arrays differ in length only, and planning takes longer than running it.
-LINE_SESSION = SESSION | {"plan_cache_mode": "force_generic_plan", "statement_timeout": "9s"}
+LINE_SESSION = SESSION | {"plan_cache_mode": "force_generic_plan", "statement_timeout": "3s"}
 
 _LOST = (
     OSError,
@@ -104,7 +105,7 @@ class Database:
 
     async def connect(self) -> Any:
         """An asyncpg connection outside the pool, for one group commit; whoever asks for it closes it."""
-        return await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_S, server_settings=LINE_SESSION)
+        return await asyncpg.connect(self._url, timeout=LINE_CONNECT_TIMEOUT_S, server_settings=LINE_SESSION)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:

@@ -22,7 +22,7 @@ Run = Callable[[Any, list[Item]], Awaitable[list[Result]]]
 SIZE_MAX = 256
 TRIES = 4  # a deadlock or a serialization failure is tried 3 times more
 BACKOFF_S = (0.02, 0.5)
-ATTEMPT_TIMEOUT_S = 9.5
+ATTEMPT_TIMEOUT_S = 3.0
 
 
 @dataclass(slots=True, eq=False)
@@ -77,29 +77,45 @@ class GroupCommit(Generic[Item, Result]):
     async def _drain(self) -> None:
         pause_s = BACKOFF_S[0]
         while self._queue:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._size_max))]
+            batch: list[_Waiting[Item, Result]] = []
             try:
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await self._database.connect()
+                batch = self._next_batch()
                 await self._commit(batch)
                 pause_s = BACKOFF_S[0]
             except BaseException as error:
-                self._drop()
+                if self._connection is not None:  # its statement was cut short
+                    self._connection.terminate()
+                    self._connection = None
                 if not is_lost(error):  # nobody may wait for ever, whatever broke here
-                    for waiting in batch:
+                    for waiting in (*batch, *self._queue):
                         _fail(waiting, error)
-                    if not isinstance(error, Exception):
-                        raise
-                    continue
-                now = time.monotonic()
-                again = [w for w in batch if w.deadline > now and not w.answer.done()]
-                for waiting in batch:
-                    if waiting.deadline <= now:
-                        _fail(waiting, unavailable())
-                self._queue.extendleft(reversed(again))
-                if again:
+                    self._queue.clear()
+                    if isinstance(error, Exception):
+                        continue
+                    raise
+                self._queue.extendleft(waiting for waiting in reversed(batch) if not waiting.answer.done())
+                self._give_up_late()
+                if self._queue:
                     await asyncio.sleep(pause_s)
                     pause_s = min(pause_s * 2, BACKOFF_S[1])
 
+    def _next_batch(self) -> list[_Waiting[Item, Result]]:
+        if self._insist_s:
+            self._give_up_late()
+        return [self._queue.popleft() for _ in range(min(len(self._queue), self._size_max))]
+
+    def _give_up_late(self) -> None:
+        now = time.monotonic()
+        late = [waiting for waiting in self._queue if waiting.deadline <= now]
+        for waiting in late:
+            self._queue.remove(waiting)
+            _fail(waiting, unavailable())
+
     async def _commit(self, batch: list[_Waiting[Item, Result]]) -> None:
+        if not batch:
+            return
         try:
             results = await self._attempt([waiting.item for waiting in batch])
         except Exception as error:
@@ -117,8 +133,6 @@ class GroupCommit(Generic[Item, Result]):
 
     async def _attempt(self, items: list[Item]) -> list[Result]:
         for left in range(TRIES - 1, -1, -1):
-            if self._connection is None or self._connection.is_closed():
-                self._connection = await self._database.connect()
             try:
                 async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
                     return await self._run(self._connection, items)
@@ -129,11 +143,6 @@ class GroupCommit(Generic[Item, Result]):
                     raise
                 await asyncio.sleep(random.uniform(0.001, 0.02))  # noqa: S311
         raise AssertionError("unreachable")  # pragma: no cover
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
 
     async def _hang_up(self) -> None:
         if self._connection is not None:

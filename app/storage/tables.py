@@ -177,6 +177,7 @@ idempotency = Table(
     Column("charge_id", Uuid, nullable=False),
     Column("sealed_answer", LargeBinary),
     _moment("expires_at"),
+    Index("idempotency_charge", "charge_id", unique=True),
     Index("idempotency_expires", "expires_at"),
 )
 

@@ -144,6 +144,7 @@ CREATE TABLE idempotency (
   sealed_answer bytea,
   expires_at timestamptz NOT NULL,
   PRIMARY KEY (account_id, key_digest));
+CREATE UNIQUE INDEX idempotency_charge ON idempotency (charge_id);
 CREATE INDEX idempotency_expires ON idempotency (expires_at);
 
 CREATE TABLE usage_event (
