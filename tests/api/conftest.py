@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,6 @@ import pytest
 import uvicorn
 
 from app import api
-from app.accounts.accounts import Accounts
 from app.accounts.key_rows import FIRST_KEY_SCOPES, KeyTerms
 from app.base.settings import Settings
 from app.main import open_house
@@ -99,10 +98,12 @@ async def service(fresh_url: str) -> AsyncIterator[Service]:
 
 
 @pytest.fixture
+async def service_for_reading(service: Service) -> tuple[Service, Account]:
+    """The service and an account on it."""
+    return service, await service.account()
+
+
+@pytest.fixture
 def running_with(fresh_url: str) -> Callable[..., Any]:
     """Start the service with other settings: `async with running_with(upstream_url=…) as service`."""
     return lambda **settings: running(fresh_url, **settings)
-
-
-Opened = Callable[..., Awaitable[Service]]
-__all__ = ["Account", "Accounts", "Service", "running"]
