@@ -146,7 +146,7 @@ class OpenAiEngine:
             connection = await self._send(request, self.upstream.first_token_timeout_s, "text/event-stream")
             reader = EventReader()
             gathered = self._gathered(prompt, model)
-            whole = False
+            whole = saying_goodbye = False
             while not whole:
                 texts: list[str] = []
                 calls: list[ToolCallDelta] = []
@@ -157,7 +157,8 @@ class OpenAiEngine:
                     connection.rest()  # the clock stands still while the reader of this stream is busy
                     yield Delta(text, tuple(calls)) if text or calls else _HIDDEN
                     connection.allow(self.upstream.idle_timeout_s)
-                if gathered.finish_reason is not None:
+                if gathered.finish_reason is not None and not saying_goodbye:
+                    saying_goodbye = True
                     connection.allow(min(self.upstream.idle_timeout_s, TAIL_TIMEOUT_S))
             last = self._last_words(gathered, prompt)
             self._note(None)

@@ -17,7 +17,8 @@ class ThoughtFilter:
     """Feed text, get the part that is answer.
 
     Some chat templates open the thought themselves: then everything before a lone `</think>` was thought. `withhold`
-    keeps all words back until that is decided, by the tag, by `is_separate` or by the end.
+    keeps all words back until that is decided: by a tag (they were thought), by `is_separate` or by the end (they were
+    answer).
 
     Attributes:
         thought: some reasoning was seen.
@@ -70,6 +71,9 @@ class ThoughtFilter:
         opening, closing = text.find(OPEN), text.find(CLOSE)
         if opening >= 0 and (closing < 0 or opening < closing):
             self._say(text[:opening], out)
+            if self.withhold:
+                self._kept.clear()
+                self.withhold = False
             self._inside = True
             return text[opening + len(OPEN) :]
         if closing >= 0:
