@@ -1,1 +1,277 @@
 """What is medically true: species, doses, poisons, rules. Pure; reads species_data/ once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from app.base.errors import Invalid, NotFound
+from app.clinic import listing, reading
+from app.clinic.check import check, unique_needs
+from app.clinic.exposure import Exposed, assess
+from app.clinic.patient import Patient, PatientShape, need, normalise
+from app.clinic.prescribing import DoseQuestion, prescribe
+from app.clinic.questions import (
+    CheckBody,
+    DoseBody,
+    ExposureBody,
+    ExposureShape,
+    ExtractBody,
+    FigureShape,
+    Question,
+    body,
+)
+from app.clinic.records import Records, load, ruleset
+from app.clinic.units import shown
+
+Json = dict[str, Any]
+
+
+def open_clinic(root: Path) -> Clinic:
+    """The clinic over `root/species_data`.
+
+    Raises:
+        BadData: a file is wrong; names file and key.
+    """
+    return Clinic(load(root), ruleset(root))
+
+
+class Clinic:
+    """Answers of the clinic, each JSON-ready with exactly the fields of API.md. Holds nothing that changes.
+
+    Every method takes its body as a checked model or as the plain JSON of it, `jurisdiction` for where the body names
+    none, and `today` for ages from a date of birth.
+
+    Raises:
+        Invalid: from any of them; names the field.
+    """
+
+    def __init__(self, records: Records, ruleset: str) -> None:
+        self.records = records
+        self.ruleset = ruleset
+
+    def extract(self, given: ExtractBody | Mapping[str, Any], today: date | None = None) -> Json:
+        """What a text says of its animals, drugs, poisons, values and signs, each with its place in the text."""
+        asked = body(ExtractBody, given)
+        answer = reading.to_json(reading.read(asked.text, self.records))
+        patients = []
+        needs = list(answer["needs"])
+        for found in answer["patients"]:
+            spans = found.get("spans")
+            patient = normalise(PatientShape.model_validate(found), self.records, today)
+            needs += [row for row in patient.needs if row["field"] == "weight"]
+            patients.append({**patient.shape, "spans": spans})
+        answer["patients"] = patients
+        answer["patient"] = patients[0] if len(patients) == 1 else None
+        answer["needs"] = unique_needs(needs)
+        return {"object": "clinic.extract", "ruleset": self.ruleset, **answer}
+
+    def dose(
+        self, given: DoseBody | Mapping[str, Any], jurisdiction: str | None = None, today: date | None = None
+    ) -> Json:
+        """Every recorded dose of a drug for a patient, computed."""
+        asked = body(DoseBody, given)
+        law = asked.jurisdiction or jurisdiction
+        said = self._read(asked)
+        patient = self._patient(asked, said, today)
+        drug, strength = asked.drug, asked.strength
+        if drug is None:
+            named = [row for row in said.medications if row.in_play and row.drugs] if said else []
+            if not named:
+                raise Invalid("Name the drug.", code="missing_required_parameter", param="drug")
+            drug = named[0].drugs[0] if len(named[0].drugs) == 1 else named[0].text
+            if strength is None and named[0].strength is not None:
+                strength = FigureShape(value=named[0].strength[0], unit=named[0].strength[1])
+        own = (
+            None
+            if per_kg is None
+            else (per_kg.value, per_kg.unit)
+            if isinstance(per_kg, FigureShape)
+            else (per_kg, "mg/kg")
+        )
+        question = DoseQuestion(
+            drug=drug,
+            route=_route(asked.route),
+            indication=asked.indication,
+            strength=None if strength is None else (strength.value, strength.unit),
+            tablet_strengths_mg=tuple(asked.tablet_strengths_mg),
+            per_kg=None if asked.per_kg is None else (asked.per_kg.value, asked.per_kg.unit),
+            weight_basis=asked.weight_basis,
+        )
+        answer = prescribe(patient, question, self.records, law, asked.audience)
+        return self._whole("clinic.dose", asked, patient, law, answer)
+
+    def exposure(
+        self, given: ExposureBody | Mapping[str, Any], jurisdiction: str | None = None, today: date | None = None
+    ) -> Json:
+        """How grave something swallowed is, and what to do."""
+        asked = body(ExposureBody, given)
+        law = asked.jurisdiction or jurisdiction
+        said = self._read(asked)
+        patient = self._patient(asked, said, today)
+        met = [_exposed(row) for row in asked.exposures]
+        if asked.substance is not None:
+            fields = asked.model_dump(
+                include=set(ExposureShape.model_fields), exclude_unset=True, exclude={"text", "patient"}
+            )
+            met.insert(0, _exposed(ExposureShape.model_validate(fields)))
+        if not met and said is not None:
+            met = [
+                Exposed(
+                    substance=row.text if row.text and row.product is None else row.product or row.substance,
+                    amount=row.amount,
+                    unit=row.unit or "",
+                    hours_ago=row.hours_ago,
+                    strength=row.strength,
+                )
+                for row in said.exposures
+                if row.status not in ("denied",)
+            ]
+        if not met:
+            raise Invalid("Name what it swallowed or met.", code="missing_required_parameter", param="substance")
+        answer = assess(patient, met, self.records, law, asked.audience)
+        return self._whole("clinic.exposure", asked, patient, law, answer, ask_law=False)
+
+    def check(
+        self, given: CheckBody | Mapping[str, Any], jurisdiction: str | None = None, today: date | None = None
+    ) -> Json:
+        """Drugs against the patient, each other and their doses."""
+        asked = body(CheckBody, given)
+        law = asked.jurisdiction or jurisdiction
+        said = self._read(asked)
+        patient = self._patient(asked, said, today)
+        lines = [*asked.drugs, *(_line(row) for row in (said.medications if said else ()) if row.in_play)]
+        if not lines and not patient.medications:
+            raise Invalid("Name at least one drug.", code="missing_required_parameter", param="drugs")
+        answer = check(patient, lines, self.records, law, asked.audience, today)
+        return self._whole("clinic.check", asked, patient, law, answer)
+
+    def species(self) -> list[Json]:
+        """Every species on record."""
+        return [listing.species(row) for row in self.records.species.values()]
+
+    def breeds(self, species: str | None = None) -> list[Json]:
+        """Every breed on record, of one species where it is named.
+
+        Raises:
+            NotFound: no such species.
+        """
+        wanted = None
+        if species is not None:
+            found = self.records.species_named(species)
+            if found is None:
+                raise NotFound("No such species is on record; GET /v1/clinic/species lists them.", param="species")
+            wanted = found.name
+        every = (breed for row in self.records.species.values() for breed in row.breeds)
+        return [listing.breed(row) for row in every if wanted is None or row.species == wanted]
+
+    def drugs(self) -> list[Json]:
+        """Every drug with a record of its own."""
+        return [listing.drug(row) for row in self.records.drugs.values() if row.has_record]
+
+    def drug(self, name: str) -> Json:
+        """One drug by any of its names, with its formulations, doses and rules.
+
+        Raises:
+            NotFound: no record has that name.
+        """
+        found = [row for row in self.records.drugs_named(name) if row.has_record]
+        if not found:
+            near = ", ".join(self.records.near_drugs(name))
+            raise NotFound("No drug of that name is on record." + (f" Near it: {near}." if near else ""), param="name")
+        return {"object": "clinic.drug", "ruleset": self.ruleset, **listing.drug_whole(found[0], self.records)}
+
+    def toxins(self) -> list[Json]:
+        """Every toxin on record."""
+        return [listing.toxin(row) for row in self.records.toxins.values()]
+
+    def analytes(self) -> list[Json]:
+        """Every analyte on record, with its intervals."""
+        return [listing.analyte(row) for row in self.records.analytes.values()]
+
+    def _read(self, asked: Question) -> reading.Reading | None:
+        return reading.read(asked.text, self.records) if asked.text else None
+
+    def _patient(self, asked: Question, said: reading.Reading | None, today: date | None) -> Patient:
+        """The patient of the body, with what only the text says filled in."""
+        given = asked.patient or PatientShape.model_validate({})
+        animals = said.animals if said else ()
+        if len(animals) > 1:
+            animals = _meant(said, animals)
+        if animals:
+            own = given.model_dump(exclude_unset=True)
+            words = PatientShape.model_validate(animals[0].to_json()).model_dump(exclude_unset=True)
+            for group in (("weight", "weight_kg"), ("age", "age_months", "birth_date"), ("species", "breed")):
+                if any(own.get(name) is not None for name in group):
+                    words = {name: value for name, value in words.items() if name not in group}
+            given = PatientShape.model_validate({**words, **own})
+        return normalise(given, self.records, today)
+
+    def _whole(
+        self, kind: str, asked: Question, patient: Patient, law: str | None, answer: Json, ask_law: bool = True
+    ) -> Json:
+        """An answer with what every answer carries."""
+        if law is None and ask_law:
+            ask = need("jurisdiction", "drug law differs; the strictest rule is shown", "US, EU, UK, CA or AU?")
+            answer["needs"] = unique_needs([*answer["needs"], ask])
+        return {
+            "object": kind,
+            "ruleset": self.ruleset,
+            "jurisdiction": law,
+            "audience": asked.audience,
+            "patient": patient.shape,
+            **answer,
+        }
+
+
+_ROUTES = {
+    "oral": "PO", "orally": "PO", "by mouth": "PO", "mouth": "PO", "per os": "PO", "subcutaneous": "SC", "sq": "SC",
+    "subcut": "SC", "intramuscular": "IM", "intravenous": "IV", "topical": "TOP", "spot-on": "TOP", "rectal": "PR",
+    "inhaled": "INH", "eye": "OPH", "ear": "OTIC", "skin": "TOP",
+}  # fmt: skip
+
+
+def _meant(said: reading.Reading | None, animals: tuple[reading.Animal, ...]) -> tuple[reading.Animal, ...]:
+    """The one of several animals that the text gives something to; none where that is not one."""
+    places: set[int | None] = set()
+    if said is not None:
+        places = {row.animal for row in said.exposures} | {row.animal for row in said.medications}
+    named = [place for place in places if place is not None]
+    return (animals[named[0]],) if len(named) == 1 else ()
+
+
+def _route(given: str | None) -> str | None:
+    """A route in our words."""
+    return None if given is None else _ROUTES.get(given.strip().lower(), given.strip().upper())
+
+
+def _exposed(row: ExposureShape) -> Exposed:
+    return Exposed(
+        substance=row.substance,
+        amount=None if row.amount is None else row.amount.value,
+        unit=(row.amount.unit if row.amount else None) or row.unit or "",
+        product=row.product,
+        hours_ago=row.hours_ago,
+        route=(row.route or "").strip(),
+        strength=None if row.strength is None else (row.strength.value, row.strength.unit),
+    )
+
+
+def _line(row: reading.Medication) -> str:
+    """A medication that was read, as a line that `check` reads."""
+    parts = [row.drugs[0] if len(row.drugs) == 1 else row.text]
+    if row.strength is not None:
+        parts.append(
+            f"{format(row.strength[0], 'f')} {row.strength[1]}" + ("" if "/" in row.strength[1] else " tablet")
+        )
+    if row.tablets is not None:
+        parts.append(f"{format(row.tablets, 'f')} tablets")
+    if row.volume_ml is not None:
+        parts.append(f"{format(row.volume_ml, 'f')} mL")
+    elif row.amount is not None and row.tablets is None:
+        unit = "/".join((row.unit, *row.per)).replace("[IU]", "IU")
+        parts.append(f"{shown(row.amount_max or row.amount, 8)} {unit}")
+    parts += [row.route or "", row.frequency or ""]
+    return " ".join(part for part in parts if part)

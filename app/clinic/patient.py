@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from app.base.errors import Invalid
 from app.clinic.records import Breed, Records, Species
@@ -116,6 +116,17 @@ class MedicationShape(Shape):
     span: list[int] | None = None
 
 
+def _form(value: object) -> str:
+    return "str" if isinstance(value, str) else "json"
+
+
+Medications = Annotated[
+    Annotated[Line, Tag("str")] | Annotated[MedicationShape, Tag("json")],
+    Discriminator(_form),
+]
+"""A line as written, or its parts; the tags stay out of error paths."""
+
+
 class PatientShape(Shape):
     """The patient as callers send it and as every endpoint returns it."""
 
@@ -139,7 +150,7 @@ class PatientShape(Shape):
     production_class: str | None = Field(None, max_length=100)
     conditions: list[Line] = Field(default_factory=list, max_length=200)
     allergies: list[Line] = Field(default_factory=list, max_length=200)
-    medications: list[Line | MedicationShape] = Field(default_factory=list, max_length=200)
+    medications: list[Medications] = Field(default_factory=list, max_length=200)
     span: list[int] | None = None
     spans: dict[str, Any] | None = None
 

@@ -1,0 +1,107 @@
+"""`/v1/clinic/…`: the clinic's own answers, without a language model and without a charge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Controller, Request, get, post
+from litestar.status_codes import HTTP_200_OK
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.body import read_body, read_query
+from app.api.guards import GivenCaller, GivenHouse, needs_scope
+from app.base.clock import utc_now
+from app.base.messages import Caller
+from app.clinic.questions import CheckBody, DoseBody, ExposureBody, ExtractBody
+from app.turns.house import House
+
+Json = dict[str, Any]
+
+
+class BreedsQuery(BaseModel):
+    """`?species=`: breeds of one species only."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    species: str | None = Field(None, max_length=200)
+
+
+class NoQuery(BaseModel):
+    """A query string with nothing in it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def _law(caller: Caller, house: House) -> str | None:
+    """Whose law holds where the body names none: the account's, else the service's."""
+    return caller.jurisdiction or house.settings.jurisdiction
+
+
+def _page(rows: list[Json]) -> Json:
+    return {"object": "list", "data": rows, "has_more": False, "next_page": None}
+
+
+class ClinicController(Controller):
+    """What is medically true, computed and sourced."""
+
+    path = "/clinic"
+    tags = ["clinic"]
+    guards = [needs_scope("clinic")]
+
+    @post("/extract", status_code=HTTP_200_OK)
+    async def extract(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
+        """Animals, drugs, poisons, values and signs that a text names."""
+        return house.clinic.extract(await read_body(request, ExtractBody), utc_now().date())
+
+    @post("/dose", status_code=HTTP_200_OK)
+    async def dose(self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller) -> Json:
+        """The recorded doses of a drug, computed for one animal."""
+        body = await read_body(request, DoseBody)
+        return house.clinic.dose(body, _law(caller, house), utc_now().date())
+
+    @post("/exposure", status_code=HTTP_200_OK)
+    async def exposure(self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller) -> Json:
+        """How grave something swallowed is, and what to do."""
+        body = await read_body(request, ExposureBody)
+        return house.clinic.exposure(body, _law(caller, house), utc_now().date())
+
+    @post("/check", status_code=HTTP_200_OK)
+    async def check(self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller) -> Json:
+        """Drugs against an animal, each other and their doses."""
+        body = await read_body(request, CheckBody)
+        return house.clinic.check(body, _law(caller, house), utc_now().date())
+
+    @get("/species", sync_to_thread=False)
+    def species(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
+        """Every species on record."""
+        read_query(request, NoQuery)
+        return _page(house.clinic.species())
+
+    @get("/breeds", sync_to_thread=False)
+    def breeds(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
+        """Every breed on record; `?species=` one species' only."""
+        return _page(house.clinic.breeds(read_query(request, BreedsQuery).species))
+
+    @get("/drugs", sync_to_thread=False)
+    def drugs(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
+        """Every drug on record."""
+        read_query(request, NoQuery)
+        return _page(house.clinic.drugs())
+
+    @get("/drugs/{name:str}", sync_to_thread=False)
+    def drug(self, request: Request[Any, Any, Any], name: str, house: GivenHouse) -> Json:
+        """One drug, by any of its names."""
+        read_query(request, NoQuery)
+        return house.clinic.drug(name)
+
+    @get("/toxins", sync_to_thread=False)
+    def toxins(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
+        """Every toxin on record."""
+        read_query(request, NoQuery)
+        return _page(house.clinic.toxins())
+
+    @get("/analytes", sync_to_thread=False)
+    def analytes(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
+        """Every analyte on record."""
+        read_query(request, NoQuery)
+        return _page(house.clinic.analytes())

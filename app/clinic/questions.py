@@ -1,0 +1,139 @@
+"""The bodies of the clinic's questions, and the words of a text put in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+
+from app.base.errors import Invalid
+from app.clinic.patient import Figure, Medications, PatientShape, Positive, Shape, Word
+
+Jurisdiction = Literal["US", "EU", "UK", "CA", "AU"]
+Route = Annotated[str, Field(min_length=1, max_length=40)]
+Free = Annotated[str, Field(max_length=200_000), AfterValidator(str.strip)]
+
+
+class Question(Shape):
+    """What every clinic question takes."""
+
+    patient: PatientShape | None = None
+    text: Free | None = None
+    jurisdiction: Jurisdiction | None = None
+    audience: Literal["clinician", "owner"] = "clinician"
+    language: str | None = Field(None, max_length=35)
+
+
+class ExtractBody(Shape):
+    """`text` to read facts from."""
+
+    text: Free
+    jurisdiction: Jurisdiction | None = None
+    audience: Literal["clinician", "owner"] = "clinician"
+    language: str | None = Field(None, max_length=35)
+
+
+class FigureShape(Shape):
+    """`{"value": 1.5, "unit": "mg/mL"}`."""
+
+    value: Positive
+    unit: Word
+
+
+class AmountShape(Shape):
+    """`{"value": 200, "unit": "g"}`; nothing at all is an amount too."""
+
+    value: Figure
+    unit: Word | None = None
+
+
+def _bare(unit: str | None) -> BeforeValidator:
+    """A bare number stands for its figure with `unit`."""
+
+    def figure(value: object) -> object:
+        bare = isinstance(value, int | float) and not isinstance(value, bool)
+        return {"value": value, "unit": unit} if bare else value
+
+    return BeforeValidator(figure)
+
+
+class DoseBody(Question):
+    """A drug for a patient. `per_kg` is the caller's own figure, in mg/kg where it is a bare number."""
+
+    drug: Word | None = None
+    route: Route | None = None
+    indication: Word | None = None
+    strength: FigureShape | None = None
+    tablet_strengths_mg: list[Positive] = Field(default_factory=list, max_length=50)
+    per_kg: Annotated[FigureShape | None, _bare("mg/kg")] = None
+    weight_basis: Literal["actual", "ideal"] = "actual"
+
+
+class ExposureShape(Shape):
+    """One thing met; `amount` is `{value, unit}`, or a number with `unit` beside it as `extract` gives it."""
+
+    substance: Word
+    amount: Annotated[AmountShape | None, _bare(None)] = None
+    unit: str | None = Field(None, max_length=60)
+    strength: FigureShape | None = None
+    product: str | None = Field(None, max_length=200)
+    hours_ago: Figure | None = None
+    route: Route | None = None
+    text: str | None = Field(None, max_length=2000)
+    status: str | None = Field(None, max_length=40)
+    patient: int | None = None
+    span: list[int] | None = None
+
+
+class ExposureBody(Question):
+    """One substance, or several in `exposures`."""
+
+    substance: Word | None = None
+    amount: Annotated[AmountShape | None, _bare(None)] = None
+    unit: str | None = Field(None, max_length=60)
+    strength: FigureShape | None = None
+    product: str | None = Field(None, max_length=200)
+    hours_ago: Figure | None = None
+    route: Route | None = None
+    exposures: list[ExposureShape] = Field(default_factory=list, max_length=100)
+
+
+class CheckBody(Question):
+    """Drugs as written, dose and all."""
+
+    drugs: list[Medications] = Field(default_factory=list, max_length=200)
+
+
+Body = TypeVar("Body", bound=Shape)
+
+
+def body(kind: type[Body], given: Body | Mapping[str, Any]) -> Body:
+    """The checked body.
+
+    Raises:
+        Invalid: names the field by its path.
+    """
+    if isinstance(given, kind):
+        return given
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        raise refusal(error) from None
+
+
+def refusal(error: ValidationError) -> Invalid:
+    """The first thing wrong with a body, as the one error envelope says it."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    path = ""
+    for part in first["loc"]:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part not in ("str", "json"):
+            path += f".{part}" if path else part
+    if first["type"] == "missing":
+        return Invalid(f"{path} is missing.", code="missing_required_parameter", param=path)
+    if first["type"] == "extra_forbidden":
+        return Invalid(f"{path} is not a field here; leave it out.", code="unknown_parameter", param=path)
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return Invalid(f"{path}: {message}." if path else f"{message}.", param=path or None)
