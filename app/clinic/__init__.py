@@ -84,13 +84,6 @@ class Clinic:
             drug = named[0].drugs[0] if len(named[0].drugs) == 1 else named[0].text
             if strength is None and named[0].strength is not None:
                 strength = FigureShape(value=named[0].strength[0], unit=named[0].strength[1])
-        own = (
-            None
-            if per_kg is None
-            else (per_kg.value, per_kg.unit)
-            if isinstance(per_kg, FigureShape)
-            else (per_kg, "mg/kg")
-        )
         question = DoseQuestion(
             drug=drug,
             route=_route(asked.route),
