@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import asyncpg
 
-SCOPES = ("chat", "clinic", "images", "video", "memory", "usage", "keys", "admin")
-DEFAULT_SCOPES = ("chat", "clinic", "images", "video", "memory", "usage")
-FIRST_KEY_SCOPES = (*DEFAULT_SCOPES, "keys")
+Scope = Literal["chat", "clinic", "images", "video", "memory", "usage", "keys", "admin"]
+SCOPES = get_args(Scope)
+DEFAULT_SCOPES: tuple[Scope, ...] = ("chat", "clinic", "images", "video", "memory", "usage")
+FIRST_KEY_SCOPES: tuple[Scope, ...] = (*DEFAULT_SCOPES, "keys")
 MemoryDefault = Literal["off", "read", "read_write"]
 LimitReset = Literal["daily", "weekly", "monthly"]
 
@@ -54,7 +55,7 @@ class Key:
 _FIELDS = """
     k.id, k.account_id, k.redacted_value, k.created_at, k.last_used_at, k.allowance_id, k.name, k.scopes,
     k.allowed_models, k.allowed_ips, k.expires_at, k.disabled, k.may_set_user_id, k.memory_default,
-    w.limit_nano, w.reset as limit_reset
+    w.limit_nano, case when w.limit_nano is not null then w.reset end as limit_reset
 """
 
 

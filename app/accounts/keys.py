@@ -37,6 +37,7 @@ USER_ID_CHARACTERS_MAX = 256
 APP_SOURCE_CHARACTERS_MAX = 128
 DEFAULT_APP_SOURCE = "Vetra-API"
 NAME_CHARACTERS_MAX = 200
+YEAR_MAX = 9_000
 GRACE_S_MAX = 30 * 24 * 3600
 
 
@@ -348,6 +349,8 @@ def check_terms(terms: KeyTerms) -> None:
 def _check_future(expires_at: datetime) -> None:
     if expires_at <= utc_now():
         raise Invalid("expires_at: this moment has passed; name a later one.", param="expires_at")
+    if expires_at.year > YEAR_MAX:
+        raise Invalid("expires_at: leave it out for a key that doesn't expire.", param="expires_at")
 
 
 def _headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[list[bytes], list[bytes], list[bytes]]:

@@ -28,7 +28,7 @@ class Pepper:
     __slots__ = ("_check", "_store")
 
     def __init__(self, master_key: bytes) -> None:
-        assert len(master_key) >= 16
+        assert master_key
         self._check = hmac.digest(master_key, b"vetx api key check characters", "sha256")
         self._store = hmac.digest(master_key, b"vetx api key digest", "sha256")
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 _SET = """
-with period as (
-    select date_trunc(case $3 when 'daily' then 'day' when 'weekly' then 'week' else 'month' end, now(), 'UTC') as start
+with asked as (
+    select id, account_id, allowance_id, $2::bigint as limit_nano, $3::text as reset from api_key where id = $1
+),
+goes_on as (
+    select w.id, n.limit_nano is null or w.reset is not distinct from n.reset as same
+    from asked n join allowance w on w.id = n.allowance_id
 ),
 kept as (
-    update allowance w set limit_nano = $2, reset = $3,
-        period_start = case when w.reset is not distinct from $3 then w.period_start else period.start end
-    from api_key k, period where k.id = $1 and w.id = k.allowance_id
+    update allowance w set limit_nano = n.limit_nano,
+        reset = case when n.limit_nano is null then w.reset else n.reset end,
+        spent_nano = case when g.same then w.spent_nano else 0 end,
+        period_start = case when g.same then w.period_start else now() end
+    from asked n, goes_on g where w.id = n.allowance_id
 ),
 made as (
-    insert into allowance (account_id, kind, subject, limit_nano, reset, period_start)
-    select k.account_id, 'key', k.id::text, $2, $3, period.start
-    from api_key k, period where k.id = $1 and k.allowance_id is null
+    insert into allowance (account_id, kind, subject, limit_nano, reset)
+    select account_id, 'key', id::text, limit_nano, reset from asked where allowance_id is null
     returning id
 )
 update api_key k set allowance_id = made.id from made where k.id = $1
@@ -24,9 +29,9 @@ update api_key k set allowance_id = made.id from made where k.id = $1
 
 
 async def set_key_limit(connection: Any, key_id: int, limit_nano: int | None, reset: str | None) -> None:
-    """Bound what a key may spend; None lifts the bound and goes on counting.
+    """Bound what a key may spend; None lifts the bound and goes on counting, another `reset` counts anew.
 
     Args:
         limit_nano: [nano-USD] in a period of `reset` (daily, weekly, monthly; UTC), or ever where that is None.
     """
-    await connection.execute(_SET, key_id, limit_nano, reset)
+    await connection.execute(_SET, key_id, limit_nano, reset if limit_nano is not None else None)
