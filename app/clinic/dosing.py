@@ -252,7 +252,13 @@ def daily_per_kg(record: DoseRecord, weight_kg: Decimal | None, numerator: str) 
 
 def json_amount(amount: Amount) -> Json:
     """`{min, max, unit}` for answers, to 6 significant digits so that a person can check it."""
-    return {"min": significant(amount.min), "max": significant_down(amount.max), "unit": amount.unit}
+    return span(amount.min, amount.max, amount.unit)
+
+
+def span(low: Decimal, high: Decimal, unit: str) -> Json:
+    """`{min, max, unit}` to 6 significant digits, the upper end rounded down, the lower never above it."""
+    top = significant_down(high)
+    return {"min": min(significant(low), top), "max": top, "unit": unit}
 
 
 def significant(value: Decimal, digits: int = 6) -> int | float:

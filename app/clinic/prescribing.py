@@ -373,7 +373,7 @@ def _withdrawal(record: DoseRecord, patient: Patient, elsewhere: bool, jurisdict
         return {**figures, "why": why, "label": {"jurisdiction": record.country, **shown_figures}}
     if record.status != "label":
         return {**figures, "why": "extra-label use: no label gives a period; ask FARAD or your authority"}
-    missing = [name for name, value in shown_figures.items() if value is None]
+    missing = [name for name in ("meat_d", "milk_h") if shown_figures[name] is None]
     gap = f"the {record.country or 'cited'} label gives none on record for {', '.join(missing)}" if missing else None
     return {**shown_figures, "why": gap}
 
@@ -383,8 +383,7 @@ def _volume(each: Amount | None, strength: Strength | None) -> Json | None:
     if each is None:
         return None
     if dimensions(each.unit.split("/")[0]) == ("volume",):
-        factor_unit = each.unit
-        return {"min": dosing.significant(each.min), "max": dosing.significant_down(each.max), "unit": factor_unit}
+        return dosing.span(each.min, each.max, each.unit)
     if strength is None or not strength.per_ml:
         return None
     numerator, *time = each.unit.split("/")
@@ -396,9 +395,7 @@ def _volume(each: Amount | None, strength: Strength | None) -> Json | None:
         low, high = each.min / strength.value, each.max / strength.value
         note = "too little to draw up: dilute" if not time else None
     result = {
-        "min": dosing.significant(low),
-        "max": dosing.significant_down(high),
-        "unit": "/".join(["mL", *time]),
+        **dosing.span(low, high, "/".join(["mL", *time])),
         "strength": {"value": number(strength.value), "unit": f"{strength.unit}/mL"},
     }
     return result if note is None else {**result, "note": note}
@@ -424,12 +421,14 @@ def _tablets(
         if found is not None:
             rows.append(found)
     rows.sort(key=lambda row: (not row.fits, row.count))
+    most = convert(each.max, each.unit, "mg") or Decimal(1)
     return [
         {
             "strength_mg": number(row.strength),
             "count": number(row.count),
             "amount_mg": number(row.amount),
             "in_range": row.fits,
+            "percent_of_dose": int(row.amount * 100 / most),
             "broken_into": {1: "whole only", 2: "halves", 4: "quarters"}[row.pieces],
         }
         for row in rows

@@ -58,17 +58,16 @@ class Source:
     kind: str
     read_on: date
     supports: tuple[str, ...] = ()
+    _shown: Mapping[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        shown = {"title": self.title, "url": self.url, "publisher": self.publisher, "kind": self.kind}
+        object.__setattr__(self, "_shown", {**shown, "read_on": self.read_on.isoformat()})
 
     @property
     def json(self) -> Json:
         """As answers show it."""
-        return {
-            "title": self.title,
-            "url": self.url,
-            "publisher": self.publisher,
-            "kind": self.kind,
-            "read_on": self.read_on.isoformat(),
-        }
+        return dict(self._shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -539,7 +538,9 @@ class Records:
 
 
 def _nearest(name: str, names: Iterable[str]) -> list[str]:
-    return difflib.get_close_matches(fold(name), list(names), n=5, cutoff=0.72)
+    wanted = fold(name)[:60]
+    alike = [known for known in names if abs(len(known) - len(wanted)) <= 3 and set(known[:2]) & set(wanted[:2])]
+    return difflib.get_close_matches(wanted, alike, n=5, cutoff=0.72)
 
 
 class _Table:

@@ -1,0 +1,142 @@
+"""The clinic's answers as plain text, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from app.clinic.units import spelt
+
+Answer = Mapping[str, Any]
+
+
+def _lines(parts: Iterable[str]) -> str:
+    return "\n".join(part for part in parts if part) + "\n"
+
+
+def _span(row: Mapping[str, Any] | None) -> str:
+    """`{min, max, unit}` as `1.2 to 2.4 mg`."""
+    if row is None:
+        return "not known"
+    unit = spelt(row["unit"])
+    return f"{row['min']} {unit}" if row["min"] == row["max"] else f"{row['min']} to {row['max']} {unit}"
+
+
+def _patient(answer: Answer) -> str:
+    patient = answer.get("patient") or {}
+    weight = f"{patient['weight_kg']} kg" if patient.get("weight_kg") is not None else None
+    said = [patient.get("breed"), patient.get("species"), weight]
+    return f"Patient: {', '.join(part for part in said if part)}" if any(said) else ""
+
+
+def _sources(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    every = {row["url"]: row for row in rows if row}
+    if not every:
+        return []
+    return ["Sources:", *(f"  {row['title']} <{row['url']}>, read {row['read_on']}" for row in every.values())]
+
+
+def _left(answer: Answer) -> list[str]:
+    """What was not checked and what to ask."""
+    lines = [f"Not checked: {row['text']} ({row['why'].replace('_', ' ')})" for row in answer.get("not_checked", ())]
+    if answer.get("nearest"):
+        lines.append(f"Did you mean: {', '.join(answer['nearest'])}?")
+    return lines + [f"Please say: {row['ask']} ({row['why']})" for row in answer.get("needs", ())]
+
+
+def describe_dose(answer: Answer) -> str:
+    """The answer of `dose`, a paragraph for each dose."""
+    lines = [_patient(answer), f"Drug: {answer['drug'] or 'unknown'}"]
+    for dose in answer["doses"]:
+        basis = dose["per_kg"] or dose["per_m2"]
+        amount = _span(dose["amount"]) if dose["amount"] else "not computed"
+        figure = f" ({_span(basis)})" if basis else " (per animal)"
+        per = " a day" if dose["per"] == "day" else ""
+        lines += ["", f"{dose['indication']}, {dose['route']}", f"  {amount}{per}{figure}, {dose['frequency']}"]
+        if dose["volume"]:
+            lines.append(f"  volume {_span(dose['volume'])}")
+        for tablet in dose["tablets"]:
+            fit = "" if tablet["in_range"] else ", outside the range"
+            lines.append(f"  {tablet['count']} x {tablet['strength_mg']} mg = {tablet['amount_mg']} mg{fit}")
+        where = f", {dose['jurisdiction']}" if dose["jurisdiction"] else ""
+        lines.append(f"  status: {dose['status'].replace('_', ' ')}{where}")
+        if not dose["advised"]:
+            lines.append(f"  NOT ADVISED: {', '.join(dose['rules'])}")
+        if dose["withdrawal"]:
+            kept = [
+                f"{name} {value}" for name, value in dose["withdrawal"].items() if value is not None and name != "label"
+            ]
+            lines.append(f"  withdrawal: {', '.join(kept)}")
+        if dose["notes"]:
+            lines.append(f"  {dose['notes']}")
+    if answer["warnings"]:
+        lines += ["", *(f"! {row['severity']}: {row['text']}" for row in answer["warnings"])]
+    if answer["calculation"]:
+        lines += ["", f"Formula: {answer['calculation']['formula']}"]
+    return _lines([*lines, *_left(answer), *_sources(answer["sources"])])
+
+
+def describe_exposure(answer: Answer) -> str:
+    """The answer of `exposure`."""
+    lines = [_patient(answer)]
+    if not answer["covered"]:
+        lines.append("No record of this substance: nothing is cleared.")
+    else:
+        dose = answer["dose"]
+        lines.append(f"Agent: {answer['agent']}")
+        lines.append(f"Dose: {dose['value']} {spelt(dose['unit'])}" if dose else "Dose: not known")
+        lines.append(f"Severity: {answer['severity'].replace('_', ' ')} ({answer['urgency'].replace('_', ' ')})")
+        if answer["no_safe_amount"]:
+            lines.append("No amount is known to be safe.")
+        lines += [
+            f"  from {row['value']} {spelt(row['unit'])}: {row['band'].replace('_', ' ')}: {row['effect']}"
+            for row in answer["thresholds"]
+            if row["value"] is not None
+        ]
+    lines.append(f"Vomiting: {answer['emesis']['advised']}: {answer['emesis']['why']}")
+    lines += [f"- {action}" for action in answer["actions"]]
+    lines += [f"Assumed: {text}" for text in answer["assumptions"]]
+    if answer["calculation"]:
+        lines.append(f"Formula: {answer['calculation']['formula']}")
+    lines += [f"Call: {row['name']} {row['phone']}" for row in answer["contacts"]]
+    return _lines([*lines, *_left(answer), *_sources(answer["sources"])])
+
+
+def describe_check(answer: Answer) -> str:
+    """The answer of `check`, gravest first."""
+    lines = [_patient(answer)]
+    for row in answer["findings"]:
+        lines.append(f"! {row['severity_label']} ({', '.join(row['drugs'])}): {row['text']}")
+        if row["alternatives"]:
+            lines.append(f"    instead: {', '.join(row['alternatives'])}")
+    if not answer["findings"]:
+        lines.append("No finding for what was checked.")
+    for row in answer["checked"]:
+        lines.append(f"Checked: {row['as']} as {row['drug']} ({', '.join(row['aspects'])})")
+    return _lines([*lines, *_left(answer), *_sources(row["source"] for row in answer["findings"])])
+
+
+def describe_extract(answer: Answer) -> str:
+    """The answer of `extract`."""
+    lines = []
+    for patient in answer["patients"]:
+        kept = {name: value for name, value in patient.items() if value not in (None, [], {}) and name != "spans"}
+        lines.append("Patient: " + ", ".join(f"{name} {_flat(value)}" for name, value in kept.items()))
+    for row in answer["medications"]:
+        amount = "" if row["amount"] is None else f" {row['amount']} {row['unit'] or ''}"
+        lines.append(f"Drug: {row['name']}{amount} ({row['status']})")
+    for row in answer["exposures"]:
+        amount = "amount not known" if row["amount"] is None else f"{row['amount']} {row['unit'] or ''}".strip()
+        lines.append(f"Exposure: {row['substance']}, {amount}")
+    lines += [
+        f"Value: {row['name']} {row['comparator'] or ''}{row['value']} {row['unit'] or ''}"
+        for row in answer["analytes"]
+    ]
+    lines += [f"Sign: {row['sign']}" for row in answer["signs"]]
+    return _lines([*lines, *_left(answer)]) if lines or answer["needs"] else "Nothing was read from this text.\n"
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(str(part) for part in value.values())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
