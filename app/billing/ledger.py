@@ -10,13 +10,13 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 from uuid import UUID, uuid4
 
 import asyncpg
+import msgspec
 import structlog
 
 from app.base.catalogue import Bill, CallFacts, Outcome, Quote, Settled
@@ -41,9 +41,8 @@ log = structlog.get_logger(__name__)
 RENEW_EVERY_S = 20.0
 SWEEP_EVERY_S = 5.0
 SWEEP_SIZE = 500
-SETTLE_TIMEOUT_S = 10.0
 INSIST_S = 6.5
-"""No settlement is begun anew after this: the last attempt is over, either way, before the caller is told."""
+"""No settlement is begun anew after this; the last attempt is then over, either way, within 10 s of the first."""
 
 OPEN_S_MAX = 660.0
 """No lease is renewed for longer: a stream lasts at most 600 s, so whatever is older was forgotten."""
@@ -101,7 +100,9 @@ class Wallet:
         self._database = database
         self._worker_id = worker_id or f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
         self._open: dict[UUID, float] = {}
-        self._holds: GroupCommit[_Row, int | _Refusal] = GroupCommit(database, self._authorize)
+        self._holds: GroupCommit[_Row, int | _Refusal] = GroupCommit(
+            database, self._authorize, abandoned=self._abandoned
+        )
         self._closes: GroupCommit[_Row, Settled | None] = GroupCommit(database, self._close, insist_s=INSIST_S)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -134,16 +135,18 @@ class Wallet:
             quote.prompt_tokens,
             quote.output_tokens,
             quote.least_tokens,
-            facts.model,
-            facts.engine,
-            facts.upstream,
-            facts.api_key_id,
-            facts.user_id,
-            facts.user_id_source,
-            facts.app_source,
-            facts.species,
-            facts.image_tokens,
-            facts.num_images,
+            (
+                facts.model,
+                facts.engine,
+                facts.upstream,
+                facts.api_key_id,
+                facts.user_id,
+                facts.user_id_source,
+                facts.app_source,
+                facts.species,
+                facts.image_tokens,
+                facts.num_images,
+            ),
         )
         if claim is not None:
             claimed = await self._hold_claimed(claim, row)
@@ -151,12 +154,10 @@ class Wallet:
                 return claimed
             answer = claimed
         else:
-            waiting = self._holds.submit(row)
             try:
-                answer = await asyncio.shield(waiting)
-            except (asyncio.CancelledError, Unavailable):
-                # Nobody will use it, but it may have been granted, or will be.
-                self._start(self._give_back(charge_id, waiting))
+                answer = await self._holds.submit(row)
+            except Unavailable:
+                self._give_back(charge_id)  # it may have been granted before the line broke
                 raise
         if isinstance(answer, _Refusal):
             raise _too_low(quote, answer)
@@ -178,8 +179,7 @@ class Wallet:
         answers: dict[int, int | _Refusal] = {}
         left = list(enumerate(rows))
         while left:
-            columns = [list(column) for column in zip(*(row for _, row in left), strict=True)]
-            found = await connection.fetch(statements.AUTHORIZE, self._worker_id, *columns)
+            found = await connection.fetch(statements.AUTHORIZE, self._worker_id, *_columns([row for _, row in left]))
             again = {record[0] for record in found if not record[1] and not record[2]}
             for n, granted, refused, take, balance, free, kind, allowed, room in found:
                 if granted:
@@ -204,18 +204,18 @@ class Wallet:
             return answer
         except _RolledBack as refused:
             return refused.refusal
-        except asyncio.CancelledError:
-            self._start(self._give_back(charge_id, None))
+        except (asyncio.CancelledError, Unavailable):
+            self._give_back(charge_id)
             raise
 
-    async def _give_back(self, charge_id: UUID, waiting: asyncio.Future[int | _Refusal] | None) -> None:
-        if waiting is not None:
-            with suppress(Exception):
-                if isinstance(await waiting, _Refusal):
-                    return
-        with suppress(Exception):
-            row = (charge_id, "voided", 0, 0, "counted", "client_gone", 499, None, None, 0, "", None, True)
-            await self._closes.submit(row)
+    def _abandoned(self, row: _Row, answer: int | _Refusal) -> None:
+        if not isinstance(answer, _Refusal):
+            self._give_back(row[0])
+
+    def _give_back(self, charge_id: UUID) -> None:
+        """Void a hold that nobody will use, if it was granted at all."""
+        ending = ("voided", "counted", "client_gone", 499, 0, "")
+        self._closes.submit((None, True, charge_id, 0, 0, None, None, ending))
 
     # Closing charges.
 
@@ -247,24 +247,25 @@ class Wallet:
         assert 0 <= outcome.prompt_tokens <= TOKENS_MAX
         assert 0 <= outcome.completion_tokens <= TOKENS_MAX
         row = (
-            bill.charge_id,
-            state,
-            outcome.prompt_tokens,
-            outcome.completion_tokens,
-            outcome.usage_source,
-            outcome.close_reason,
-            outcome.http_status,
-            outcome.first_token_ms,
-            outcome.duration_ms,
-            outcome.interventions,
-            "\n".join(outcome.rules),
             outcome.sealed_answer if bill.idempotent else None,
             bill.idempotent and state == "voided",
+            bill.charge_id,
+            outcome.prompt_tokens,
+            outcome.completion_tokens,
+            outcome.first_token_ms,
+            outcome.duration_ms,
+            (
+                state,
+                outcome.usage_source,
+                outcome.close_reason,
+                outcome.http_status,
+                outcome.interventions,
+                "\n".join(outcome.rules),
+            ),
         )
         try:
-            async with asyncio.timeout(SETTLE_TIMEOUT_S):
-                closed = await asyncio.shield(self._closes.submit(row))
-        except (TimeoutError, Unavailable) as error:
+            closed = await self._closes.submit(row)
+        except Unavailable as error:
             raise UpstreamTimeout(
                 "The answer could not be charged in time and does not count; send the request again."
             ) from error
@@ -276,19 +277,17 @@ class Wallet:
         return closed
 
     async def _close(self, connection: Any, rows: list[_Row]) -> list[Settled | None]:
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        ids, sealed, unclaimed = columns[0], columns[11], columns[12]
-        if any(unclaimed) or any(answer is not None for answer in sealed):
+        columns = _columns([row[2:] for row in rows])
+        ids = [row[2] for row in rows]
+        if any(row[0] is not None or row[1] for row in rows):
             async with connection.transaction():
-                answers = [(id_, answer) for id_, answer in zip(ids, sealed, strict=True) if answer is not None]
-                if answers:
-                    await connection.execute(statements.SEAL, *(list(column) for column in zip(*answers, strict=True)))
-                if any(unclaimed):
-                    gone = [id_ for id_, go in zip(ids, unclaimed, strict=True) if go]
-                    await connection.execute(statements.UNCLAIM, gone)
-                found = await connection.fetch(statements.CLOSE, *columns[:11])
+                sealed = [(row[2], row[0]) for row in rows if row[0] is not None]
+                if sealed:
+                    await connection.execute(statements.SEAL, *(list(column) for column in zip(*sealed, strict=True)))
+                await connection.execute(statements.UNCLAIM, [row[2] for row in rows if row[1]])
+                found = await connection.fetch(statements.CLOSE, *columns)
         else:
-            found = await connection.fetch(statements.CLOSE, *columns[:11])
+            found = await connection.fetch(statements.CLOSE, *columns)
         closed: dict[UUID, Settled] = {}
         for id_, state, charged, overrun, balance in found:
             closed[id_] = Settled(state, charged, balance)
@@ -449,6 +448,24 @@ def _too_low(quote: Quote, refusal: _Refusal) -> Refused:
         limit_source=(refusal.limit_kind or "key") if by_limit else "account",
         own_holds_in_the_way=in_the_way,
     )
+
+
+def _columns(rows: list[_Row]) -> list[Any]:
+    """Rows as a statement's arrays: the first columns as text; the last, a tuple each, once for all who share it."""
+    *numbers, shared = zip(*rows, strict=True)
+    places: dict[_Row, int] = {}
+    at = [places.setdefault(values, len(places) + 1) for values in shared]
+    ids, *others = numbers
+    return [
+        f"{{{','.join([id_.hex for id_ in ids])}}}",
+        *(_array(column) for column in others),
+        _array(at),
+        *(list(column) for column in zip(*places, strict=True)),
+    ]
+
+
+def _array(numbers: Sequence[int | None]) -> str:
+    return f"{{{msgspec.json.encode(numbers).decode()[1:-1]}}}"
 
 
 def _time_ordered_id() -> UUID:

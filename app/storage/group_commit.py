@@ -41,14 +41,22 @@ class GroupCommit(Generic[Item, Result]):
 
     Args:
         insist_s: how long an item is tried again while the database is away; 0 tells the caller at once.
+        abandoned: told of each item that was committed after its caller had stopped waiting.
     """
 
     def __init__(
-        self, database: Database, run: Run[Item, Result], *, insist_s: float = 0.0, size_max: int = SIZE_MAX
+        self,
+        database: Database,
+        run: Run[Item, Result],
+        *,
+        insist_s: float = 0.0,
+        abandoned: Callable[[Item, Result], None] | None = None,
+        size_max: int = SIZE_MAX,
     ) -> None:
         self._database = database
         self._run = run
         self._insist_s = insist_s
+        self._abandoned = abandoned
         self._size_max = size_max
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._connection: Any = None
@@ -95,7 +103,7 @@ class GroupCommit(Generic[Item, Result]):
                     if isinstance(error, Exception):
                         continue
                     raise
-                self._queue.extendleft(waiting for waiting in reversed(batch) if not waiting.answer.done())
+                self._queue.extendleft(waiting for waiting in reversed(batch) if _is_open(waiting))
                 self._give_up_late()
                 if self._queue:
                     await asyncio.sleep(pause_s)
@@ -130,6 +138,8 @@ class GroupCommit(Generic[Item, Result]):
         for waiting, result in zip(batch, results, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(result)
+            elif self._abandoned is not None and waiting.answer.cancelled():
+                self._abandoned(waiting.item, result)
 
     async def _attempt(self, items: list[Item]) -> list[Result]:
         for left in range(TRIES - 1, -1, -1):
@@ -149,6 +159,11 @@ class GroupCommit(Generic[Item, Result]):
             with suppress(Exception):
                 await self._connection.close(timeout=1.0)
             self._connection = None
+
+
+def _is_open(waiting: _Waiting[Any, Any]) -> bool:
+    """Whether it is still to be committed; that its caller has left changes nothing."""
+    return waiting.answer.cancelled() or not waiting.answer.done()
 
 
 def _fail(waiting: _Waiting[Any, Any], error: BaseException) -> None:
