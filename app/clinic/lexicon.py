@@ -69,6 +69,15 @@ _SAME = {
 }  # fmt: skip
 
 
+def plain(word: str) -> str:
+    """One token as the trie knows it."""
+    if word[-2:] == "'s":
+        word = word[:-2]
+    elif word[1:2] == "." and word[0].isalpha():
+        word = word.replace(".", "")
+    return _SAME.get(word, word)
+
+
 _DOTTED = re.compile(r"[a-z]\.[a-z]\.")
 
 
@@ -118,15 +127,15 @@ class Lexicon:
         signs: phrases and group words of the red flags; terms are (flag index, group or -1).
         near: misspellings one letter away -> terms, by deleting one letter from a name.
         fuzzy_heads: first four letters of names that misspellings are looked for.
-        hazards: first words of drugs, classes and poisons: what makes the guard listen.
-        hazard_starts: every beginning of those words.
+        hazards: names of drugs, classes and poisons alone: what makes the guard listen.
+        hazard_starts: every beginning of their first words.
     """
 
     root: Node
     signs: Node
     near: dict[str, tuple[str, list[Term]]]
     fuzzy_heads: frozenset[str]
-    hazards: frozenset[str]
+    hazards: Node
     hazard_starts: frozenset[str]
 
 
@@ -213,25 +222,25 @@ NEGATORS = vocabulary(
     "\u6ca1 \u65e0 \u672a"
 )
 _FOREIGN_MARKERS = vocabulary(
-    "el la los las mi un una que ha es su con le les mon ma est je ne pas il elle des der die das mein meine hat ist "
-    "ein eine und o os meu minha seu um uma que esta ele ela du"
+    "el la los las mi un una que ha es su con le les mon ma est je ne pas il elle des der die das mein meine hat "
+    "ist ein eine und o os meu minha seu um uma que esta ele ela du"
 )
 _ENGLISH_TOO = vocabulary(
-    "chat chats pie sale once ail sal sol fin die arm gift rind pain pan hen mare mares ram cob puce rat rate rats "
-    "stud kid kids jack jenny toy bulle male queen tom hob jill buck does doe boar sow foal colt filly"
+    "chat chats pie sale once ail sal sol fin die arm gift rind pain pan hen mare mares ram cob puce rat rate "
+    "rats stud kid kids jack jenny toy bulle male queen tom hob jill buck does doe boar sow foal colt filly"
 )
 ORDINARY = vocabulary(
     "comfort comforts program programs programme revolution advantage advantages frontline reconcile interceptor "
-    "stronghold protein proteins seminar marquise entice entire exceed excess excel menthol methyl ethanol methanol "
-    "mannitol menstrual currents current raising aspiring morphing insulation insulate protect protects nicotinic "
-    "pancreas creation reaction reactions relation practice positive negative capsule capsules tablet tablets codeine "
-    "canine canines feline felines equine bovine simple sample samples trial trials medical medicine medicines "
-    "remember december november october september february january morning evening actually basically "
-    "profound provide provided provides proving program profile improve approve renal clinic clinical clinics "
-    "calcium calcified sodium metric metrics panic panicked salivating salivate salt soloing solution solutions "
-    "stomach stomachs strong stronger vector vectors direct director directed revealed rabies surgery surgeon "
-    "antler antlers anesthetic anaesthetic carpet carpets carbon caramel carrot carrots propose proposed promise "
-    "flagged flagging plaques plasma plastic valid validate lateral lantern lantana cider cipher cerebral"
+    "stronghold protein proteins seminar marquise entice entire exceed excess excel menthol methyl ethanol "
+    "methanol mannitol menstrual currents current raising aspiring morphing insulation insulate protect protects "
+    "nicotinic pancreas creation reaction reactions relation practice positive negative capsule capsules tablet "
+    "tablets codeine canine canines feline felines equine bovine simple sample samples trial trials medical "
+    "medicine medicines remember december november october september february january morning evening actually "
+    "basically profound provide provided provides proving program profile improve approve renal clinic clinical "
+    "clinics calcium calcified sodium metric metrics panic panicked salivating salivate salt soloing solution "
+    "solutions stomach stomachs strong stronger vector vectors direct director directed revealed rabies surgery "
+    "surgeon antler antlers anesthetic anaesthetic carpet carpets carbon caramel carrot carrots propose proposed "
+    "promise flagged flagging plaques plasma plastic valid validate lateral lantern lantana cider cipher cerebral"
 )
 """Ordinary words near some drug's name; tests hold the list against a vocabulary."""
 _ENGLISH_ENDINGS = (
@@ -269,7 +278,7 @@ def _deletions(word: str) -> set[str]:
 def build(records: Records) -> Lexicon:
     """The lexicon of these records. Takes a moment; `lexicon` keeps it."""
     root: Node = {}
-    hazard_words: set[str] = set()
+    hazards: Node = {}
     fuzzy: dict[str, list[Term]] = {}
 
     def enter(name: str, term: Term, plurals: bool = True, hazard: bool = False) -> None:
@@ -277,7 +286,7 @@ def build(records: Records) -> Lexicon:
             if words:
                 _enter(root, words, term)
                 if hazard:
-                    hazard_words.add(words[0])
+                    _enter(hazards, words, term)
 
     for species in records.species.values():
         for language, names in species.names.items():
@@ -348,9 +357,9 @@ def build(records: Records) -> Lexicon:
     for word, terms in fuzzy.items():
         for key in {word, *_deletions(word)}:
             near.setdefault(key, (word, terms))
-    starts = {word[:size] for word in hazard_words for size in range(1, len(word) + 1)}
+    starts = {word[:size] for word in hazards for size in range(1, len(word) + 1)}
     heads = frozenset(word[:4] for word in fuzzy)
-    return Lexicon(root, signs, near, heads, frozenset(hazard_words), frozenset(starts))
+    return Lexicon(root, signs, near, heads, hazards, frozenset(starts))
 
 
 def _drop(root: Node, name: str, kind: str, value: str) -> None:

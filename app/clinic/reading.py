@@ -350,9 +350,9 @@ _WEIGHT_CUES = vocabulary("weighs weigh weighing weighed weight wt bw bodyweight
 _NOT_AGE = vocabulary("for over last past every in after within since q x next during by until")
 _HUMAN = vocabulary("husband wife son daughter friend neighbor neighbour vet doctor")
 _THINGS = vocabulary(
-    "food foods treat treats bed park litter shampoo paste flea collar collars product products dewormer wormer toy "
-    "toys bowl spot door show owner owners people lovers kibble biscuits biscuit chow formula version size sized "
-    "dose formulation label tablets medicine medication drench feed proof scan flap tree show"
+    "food foods treat treats bed park litter shampoo paste flea collar collars product products dewormer wormer "
+    "toy toys bowl spot door show owner owners people lovers kibble biscuits biscuit chow formula version size "
+    "sized dose formulation label tablets medicine medication drench feed proof scan flap tree show"
 )
 _LAB_WORDS = vocabulary(
     "results result work works test tests values value report data panel panels tech sample samples abnormalities "
@@ -360,20 +360,18 @@ _LAB_WORDS = vocabulary(
 )
 _COMMON_BREED_WORDS = vocabulary(
     "lab labs golden goldens boxer pointer paint mini jack mix mixed x cross rex chow grey gray pit pits mal "
-    "boston dutch "
-    "lop shire morgan leo bp quaker husky setter brit chi springer dane danes dutch heeler akita shepherd arab mastiff "
-    "exotic alpine angus jersey oriental welsh cairn bully border standard toy great maltese friesian fold mau nfc "
-    "tonk "
-    "siam devon cornish doodle doodles silken ig pom poms cav wb tb bbb lassie chartreux basset cardigan afghan corso "
-    "mops pug pugs trotter pacer"
+    "boston dutch lop shire morgan leo bp quaker husky setter brit chi springer dane danes dutch heeler akita "
+    "shepherd arab mastiff exotic alpine angus jersey oriental welsh cairn bully border standard toy great "
+    "maltese friesian fold mau nfc tonk siam devon cornish doodle doodles silken ig pom poms cav wb tb bbb lassie "
+    "chartreux basset cardigan afghan corso mops pug pugs trotter pacer"
 )
 _BREED_LEADS = vocabulary(
-    "my a an our his her this old yo neutered spayed castrated male female intact entire kg lb lbs mn fs mi fi mc nm "
-    "sf fn young adult elderly senior yellow black brown red small large big mini miniature year month week"
+    "my a an our his her this old yo neutered spayed castrated male female intact entire kg lb lbs mn fs mi fi mc "
+    "nm sf fn young adult elderly senior yellow black brown red small large big mini miniature year month week"
 )
 _MODALS = vocabulary(
-    "can could may should shall would might if safe ok okay toxic poisonous dangerous puede podria darf kann soll peut "
-    "pode \u80fd \u53ef"
+    "can could may should shall would might if safe ok okay toxic poisonous dangerous puede podria darf kann soll "
+    "peut pode \u80fd \u53ef"
 )
 _BREAKERS = frozenset(
     ("but", "however", "although", "though", "except", "and", "then", "now", "he", "she", "it", "they", "i", "we",

@@ -1,0 +1,1009 @@
+"""Rules that go into the prompt, the words of that prompt, and the guard that reads what a model writes.
+
+The guard holds back only what it must judge: from the first drug, poison or dose of a sentence to that sentence's
+end. Everything else passes at once, byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from app.base.errors import BadData
+from app.base.messages import Facts, Intervention, Rule
+from app.clinic import dosing, rules, units
+from app.clinic.check import PerKg, within_limit
+from app.clinic.lexicon import (
+    TOKEN,
+    Lexicon,
+    Node,
+    Term,
+    folded,
+    lexicon,
+    meant,
+    misspelt,
+    plain,
+    tokens,
+    vocabulary,
+)
+from app.clinic.patient import Patient, PatientShape, normalise
+from app.clinic.reading import Medication, read
+from app.clinic.records import Drug, Records, RuleRecord, Source, Toxin
+from app.clinic.written import read_line
+
+Json = dict[str, Any]
+
+# -- rules and prompt --
+
+RULES_MAX = 24
+PROMPT_FILES = ("vetx", "vision", "owner", "clinician")
+_RANKS = rules.RANKS
+
+
+def as_rule(record: RuleRecord, audience: str) -> Rule:
+    """A record's rule, as it travels with a request."""
+    text = record.owner_text if audience == "owner" else record.text
+    return Rule(record.id, record.severity, text, record.sources[0].json)
+
+
+def rules_for(
+    patients: Sequence[Patient],
+    drugs: Iterable[str],
+    records: Records,
+    jurisdiction: str | None,
+    audience: str,
+    findings: Sequence[Mapping[str, Any]] = (),
+) -> tuple[Rule, ...]:
+    """The rules this conversation needs, gravest first: on the drugs in play, then absolute ones of these animals.
+
+    Args:
+        drugs: generics that the conversation or the patients' lists name.
+        findings: of `check`; their rules come first.
+    """
+    wanted: dict[str, RuleRecord] = {}
+    by_id = {record.id: record for record in records.rules}
+    named = [by_id[str(row["rule"])] for row in findings if row.get("rule") in by_id]
+    in_play = [records.drugs[name] for name in dict.fromkeys(drugs) if name in records.drugs]
+    about = [record for drug in in_play for record in rules.of_drug(drug, records) if _concerns(record, patients)]
+    standing = [record for name in dict.fromkeys(one.species_name for one in patients if one.species_name)
+                for record in _standing(name, records)]  # fmt: skip
+    for record in (
+        *named,
+        *sorted(about, key=lambda one: _RANKS[one.severity]),
+        *standing,
+    ):
+        law = record.trigger.jurisdiction
+        if not law or jurisdiction is None or jurisdiction in law:
+            wanted.setdefault(record.id, record)
+    return tuple(as_rule(record, audience) for record in list(wanted.values())[:RULES_MAX])
+
+
+def _concerns(record: RuleRecord, patients: Sequence[Patient]) -> bool:
+    """Whether a rule can be about one of these animals; an unknown species rules nothing out."""
+    species = record.trigger.species
+    return (
+        not species
+        or "any" in species
+        or any(one.species_name is None or one.species_name in species for one in patients)
+    )
+
+
+_STANDING: dict[tuple[int, str], tuple[RuleRecord, ...]] = {}
+
+
+def _standing(species: str, records: Records) -> tuple[RuleRecord, ...]:
+    """Absolute rules that hold for every animal of a species, whatever else is known."""
+    key = (id(records), species)
+    if key not in _STANDING:
+        if len(_STANDING) > 64:
+            _STANDING.clear()
+        _STANDING[key] = tuple(
+            record
+            for record in records.rules
+            if record.severity == "absolute" and species in record.trigger.species and _only_species(record)
+        )
+    return _STANDING[key]
+
+
+def _only_species(record: RuleRecord) -> bool:
+    trigger = record.trigger
+    return not any(
+        (trigger.breed, trigger.gene, trigger.condition, trigger.co_drug, trigger.co_class, trigger.production_class,
+         trigger.jurisdiction, trigger.route, trigger.sex)
+    ) and all(
+        part is None
+        for part in (trigger.age_months_max, trigger.age_months_min, trigger.pregnant, trigger.lactating,
+                     trigger.food_producing, trigger.weight_kg_max, trigger.weight_kg_min)
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """The fixed words of our system message, and the hash that names their version."""
+
+    vetx: str
+    vision: str
+    owner: str
+    clinician: str
+    version: str
+
+
+def load_prompts(root: Path) -> Prompts:
+    """The prompts under `root/prompts`.
+
+    Raises:
+        BadData: one is missing or empty.
+    """
+    found: dict[str, str] = {}
+    for name in PROMPT_FILES:
+        file = root / "prompts" / f"{name}.md"
+        if not file.is_file() or not (text := file.read_text(encoding="utf-8").strip()):
+            raise BadData(f"prompts/{name}.md", "(file)", "is missing or empty")
+        found[name] = text
+    version = hashlib.sha256("\0".join(found[name] for name in PROMPT_FILES).encode()).hexdigest()[:12]
+    return Prompts(**found, version=version)
+
+
+def render_prompt(facts: Facts, prompts: Prompts, has_pictures: bool = False) -> str:
+    """Our system message: fixed rules, the rules of these animals and drugs, then what was read and computed.
+
+    The order keeps the longest unchanging part in front, so that an engine's prefix cache hits.
+    """
+    parts = [prompts.vetx, prompts.owner if facts.audience == "owner" else prompts.clinician]
+    if has_pictures:
+        parts.append(prompts.vision)
+    if facts.language and facts.language != "en":
+        parts.append(f"Answer in this language: {facts.language}.")
+    if facts.jurisdiction:
+        parts.append(f"Drug law and labels: {facts.jurisdiction}.")
+    if facts.rules:
+        parts.append(
+            _section("Safety rules for this conversation", (f"[{one.severity}] {one.text}" for one in facts.rules))
+        )
+    parts += [section for section in _facts_sections(facts) if section]
+    return "\n\n".join(parts)
+
+
+def _section(title: str, lines: Iterable[str]) -> str:
+    body = "\n".join(f"- {line}" for line in lines)
+    return f"## {title}\n{body}" if body else ""
+
+
+def _facts_sections(facts: Facts) -> Iterable[str]:
+    if facts.triage is not None and facts.triage.level in ("emergency", "urgent"):
+        yield _section(f"Triage: {facts.triage.level}. Say this first", [facts.triage.reason])
+    yield _section("Patients, as read", (_patient_line(one) for one in facts.patients))
+    yield _section("Findings on the drugs named", (f"[{row['severity']}] {row['text']}" for row in facts.findings))
+    yield _section("Exposures, computed", (_exposure_line(row) for row in facts.exposures))
+    if facts.audience != "owner":
+        yield _section("Doses, computed from records", (line for row in facts.doses for line in _dose_lines(row)))
+    yield _section("Ask for", (str(row["ask"]) for row in facts.needs))
+    yield _section("Not checked", (f"{row.get('text')}: {row.get('why')}" for row in facts.not_checked))
+
+
+def _patient_line(patient: Mapping[str, Any]) -> str:
+    shown = ("species", "breed", "sex", "neutered", "age_months", "weight_kg", "pregnant", "lactating", "conditions",
+             "medications", "allergies", "food_producing", "production_class")  # fmt: skip
+    known = [f"{name}: {_said(patient[name])}" for name in shown if patient.get(name) not in (None, [], "")]
+    return "; ".join(known) or "nothing is known of the animal"
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(str(one.get("name", one)) if isinstance(one, dict) else str(one) for one in value)
+    return str(value)
+
+
+def _exposure_line(row: Mapping[str, Any]) -> str:
+    dose = row.get("dose") or {}
+    amount = f"{dose['value']} {dose['unit']}" if dose.get("value") is not None else "amount not known"
+    words = [f"{row.get('substance') or row.get('agent')}: {amount}, severity {row.get('severity')}"]
+    emesis = row.get("emesis") or {}
+    if emesis.get("advised"):
+        words.append(f"making it vomit: {emesis['advised']}")
+    words += [str(action) for action in (row.get("actions") or [])[:4]]
+    return "; ".join(words)
+
+
+def _dose_lines(answer: Mapping[str, Any]) -> Iterable[str]:
+    for row in (answer.get("doses") or [])[:8]:
+        per_kg, amount = row.get("per_kg") or {}, row.get("amount") or {}
+        words = [
+            str(row.get("drug") or answer.get("drug") or ""),
+            str(row.get("route") or ""),
+            str(row.get("indication")),
+        ]
+        if per_kg:
+            words.append(f"{_range(per_kg)} {row.get('frequency') or ''}".strip())
+        if amount:
+            words.append(f"for this animal {_range(amount)}")
+        yield ", ".join(word for word in words if word)
+
+
+def _range(row: Mapping[str, Any]) -> str:
+    low, high = row.get("min"), row.get("max")
+    return f"{low} {row.get('unit')}" if low == high else f"{low} to {high} {row.get('unit')}"
+
+
+# -- the guard --
+
+HELD_BYTES_MAX = 4_000
+_TOPIC_SENTENCES = 2
+_CONTEXT_MAX = 1_500
+_SLICE = 1_024
+_LOOK_AHEAD = 6
+_WORD_ON = re.compile("[a-z\u00df-\u00f6\u00f8-\u024f\u0370-\u03ff\u0400-\u04ff']*")
+_END = re.compile("[.!?\n\u3002\uff01\uff1f]")
+_LAST_WORD = re.compile(r"[\w.]+$")
+_LIST_ITEM = re.compile(r"\s*(?:[-*+\u2022|]|\d{1,2}[.)]\s)")
+_STOPS = frozenset((".", "!", "?"))
+_AFTER_STOP = frozenset(" \t\n\r\"')]*_\u00a0")
+_ABBREVIATIONS = frozenset(
+    ("e.g", "i.e", "approx", "vs", "dr", "mr", "mrs", "ms", "st", "no", "fig", "max", "min", "eg", "ie", "esp", "resp",
+     "prof", "ca", "cf", "q.i.d", "b.i.d", "t.i.d", "s.i.d", "p.o", "i.v", "i.m", "s.c")
+)  # fmt: skip
+_DOSE_UNITS = vocabulary(
+    "mg mgs mcg ug g gram grams milligram milligrams microgram micrograms gm ml mls cc milliliter milliliters "
+    "millilitre millilitres tablet tablets tab tabs pill pills capsule capsules caplet caplets drops iu units u "
+    "meq mmol teaspoon teaspoons tsp tablespoon tabletas tabletten comprimidos gramm gramos grammes"
+)
+_BETWEEN = frozenset(("-", "\u2013", "\u2014", "to", "/", "\u00bd", "\u00bc", "\u00be", "x", "and", "or", "of", "a"))
+_PIECES = vocabulary("tablet tablets tab tabs pill pills capsule capsules caplet caplets")
+
+_NEGATORS = vocabulary(
+    "never not no don't doesn't shouldn't mustn't can't isn't aren't won't wasn't didn't couldn't wouldn't nor "
+    "neither without nunca nicht niemals kein keine jamais pas nao"
+)
+_PROHIBITIONS = vocabulary(
+    "avoid avoided avoiding avoids contraindicated contraindication contraindications unsafe forbidden prohibited "
+    "banned illegal stop discontinue withhold withdraw refrain overdose overdosed overdoses overdosage antidote "
+    "poisoned poisoning poisonings toxicosis toxicity intoxication exposure exposures exposed ingested ingestion "
+    "swallowed ate eaten eats licked chewed accidentally accidental warning beware destroys kills kill killed die "
+    "dies died death evitar vermeiden eviter verboten giftig toxico toxique venenoso unsuitable inappropriate "
+    "cause causes caused causing instead"
+)
+_HAZARDS = vocabulary(
+    "toxic poisonous dangerous fatal deadly lethal harmful harm hazardous poison danger risk risks risky"
+)
+_HARMLESS_NOUNS = frozenset(("problem", "problems", "trouble", "contraindicated", "contraindication"))
+_RECOMMENDATIONS = vocabulary(
+    "give giving gives administer administering use using try start starting offer prescribe dosed dosing take "
+    "takes taking safe safely ok okay fine recommend recommended recommends suggest suggested advise suitable "
+    "appropriate effective option options choice works helps helpful relief relieves tolerated acceptable repeat "
+    "feed enjoy harmless apply inject continue consider ideal best gib geben geeignet sicher puede dar seguro "
+    "administrar donner donnez sur peut alright benefit typical typically combine"
+)
+_PASSIVE = vocabulary("given administered used prescribed dosed taken offered applied")
+_PASSIVE_LEADS = frozenset(("be", "is", "are", "being", "usually", "commonly", "often"))
+_MODALS = frozenset(("can", "may", "could", "should", "might"))
+_AFTER_MODAL = frozenset(("have", "get", "receive", "eat", "take"))
+_PLANS = vocabulary(
+    "plan treatment therapy medication medications drugs rx protocol analgesia painkillers prescription options relief"
+)
+_LIMITS = vocabulary(
+    "exceed exceeding more than over above worry hesitate afraid panic concerned only just forget skip miss hesitation"
+)
+_BREAKS = vocabulary(
+    "but however although though yet whereas while if when because since unless whether before after until"
+)
+_CONDITIONS = vocabulary("if when whether before after unless until")
+_IMPERATIVES = vocabulary("give use try administer start offer apply inject feed gib")
+_FRESH = vocabulary("just you so then")
+_HUMANS = vocabulary("people humans human person children adults child adult owners")
+_POINTERS = vocabulary(
+    "it this that them these those half quarter tablet tablets pill pills capsule dose doses mg ml mcg one dosage"
+)
+_ANIMAL_IT = vocabulary("plenty water time some food space rest fluids access lots a the warm calm")
+_YES = vocabulary("yes sure absolutely certainly definitely yeah yep si oui ja")
+_PRAISE = vocabulary("safe ok okay fine harmless alright safely")
+_TOXIN_PRAISE = vocabulary(
+    "safe safely ok okay fine harmless healthy treat treats snack snacks enjoy feed offer give worry good alright "
+    "unlikely tolerate tolerated nothing love eat have"
+)
+_NOT_SPECIES = frozenset(("not", "except", "unlike", "excluding", "than", "without"))
+_LINKS = frozenset(("in", "for", "to", "your", "the", "a", "with", "of", "or", "and", "my"))
+
+
+class Verdict(NamedTuple):
+    """Why a sentence must not go out: the rule, what was wrong and what the record says."""
+
+    rule: str
+    severity: str
+    what: str
+    says: str
+    source: Json
+
+
+class _Spot(NamedTuple):
+    """A named drug, class or poison in a sentence."""
+
+    start: int
+    end: int
+    drugs: tuple[str, ...]
+    classes: tuple[str, ...]
+    toxin: str | None
+
+
+class _Topic(NamedTuple):
+    """A drug that must not be given, named without being recommended: the next sentence may still do it."""
+
+    verdict: Verdict
+    question: bool
+
+
+class SafetyGuard:
+    """Reads a model's answer as it streams; what the absolute rules forbid, and tenfold doses, never go out.
+
+    The outcome doesn't depend on how the text is cut into pieces. A failure raises: nothing passes unjudged.
+
+    Attributes:
+        interventions: what was changed so far.
+        not_checked: {text, why}: drugs that could not be judged.
+    """
+
+    def __init__(self, facts: Facts, records: Records, audience: str) -> None:
+        self.interventions: list[Intervention] = []
+        self.not_checked: list[Json] = []
+        self._known: Lexicon = lexicon(records)
+        self._judge = _Judge(facts, records, audience, self.not_checked)
+        self._tail = ""
+        self._mid = False
+        self._dot = False
+        self._said = ""
+        self._held = ""
+        self._seen = 0
+        self._topic: _Topic | None = None
+        self._topic_for = 0
+        self._header = ""
+        self._in_table = False
+
+    def feed(self, text: str) -> str:
+        """What may go out now that `text` has come."""
+        if len(text) <= _SLICE:
+            return self._step(text, last=False) if text else ""
+        return "".join(self._step(text[place : place + _SLICE], last=False) for place in range(0, len(text), _SLICE))
+
+    def finish(self) -> str:
+        """The rest, judged."""
+        return self._step("", last=True)
+
+    def _step(self, text: str, last: bool) -> str:
+        out: list[str] = []
+        rest = text
+        while True:
+            if self._held:
+                self._held += rest
+                cut = self._sentence_end(last)
+                if cut < 0:
+                    break
+                sentence, rest = self._held[:cut], self._held[cut:]
+                self._held, self._seen = "", 0
+                out.append(self._decide(sentence))
+            else:
+                passed, rest, hold = self._pass(rest, last)
+                out.append(passed)
+                if hold:
+                    self._held, rest = rest, ""
+            if not rest and not self._held:
+                break
+        return "".join(out)
+
+    def _pass(self, text: str, last: bool) -> tuple[str, str, bool]:
+        """Words that mean nothing here; then what is left, and whether that begins what must be held."""
+        buffer = self._tail + text
+        self._tail = ""
+        if not buffer:
+            return "", "", False
+        if self._dot:
+            self._dot = False
+            if buffer[0] in _AFTER_STOP:
+                self._close()
+        if self._topic_for and not self._said.strip():
+            words = buffer.lstrip()
+            return buffer[: len(buffer) - len(words)], words, bool(words)
+        low = folded(buffer)
+        place, size = 0, len(buffer)
+        if self._mid:
+            found = _WORD_ON.match(low)
+            place = found.end() if found is not None else 0
+            self._mid = place == size
+        starts, heads = self._known.hazard_starts, self._known.fuzzy_heads
+        for match in TOKEN.finditer(low, place):
+            word = match[0]
+            first = word[0]
+            if first.isalpha():
+                end = match.end()
+                if end == size and not last:
+                    if word in starts or word[:4] in heads or word[1:2] == ".":
+                        return self._wait(buffer, match.start())
+                    self._mid = True
+                    break
+                verdict = self._hazard(plain(word) if len(word) > 2 else word, low, end, last)
+            elif "0" <= first <= "9" or first in "\u00bd\u00bc\u00be":
+                end = match.end()
+                verdict = self._dose_ahead(low, end, last)
+                if verdict is False:
+                    verdict = self._hazard(word, low, end, last)
+            elif first in _STOPS:
+                end = match.end()
+                if end == size:
+                    self._dot = not self._abbreviated(buffer[: match.start()])
+                elif buffer[end] in _AFTER_STOP and not self._abbreviated(buffer[: match.start()]):
+                    self._say(buffer[:end])
+                    self._close()
+                    return buffer[:end], buffer[end:], False
+                continue
+            elif first in "\n\u3002\uff01\uff1f":
+                end = match.end()
+                self._say(buffer[:end])
+                self._close()
+                return buffer[:end], buffer[end:], False
+            else:
+                continue
+            if verdict is None:
+                return self._wait(buffer, match.start())
+            if verdict:
+                start = match.start()
+                self._say(buffer[:start])
+                return buffer[:start], buffer[start:], True
+        self._say(buffer)
+        return buffer, "", False
+
+    def _say(self, text: str) -> None:
+        self._said = (self._said + text)[-_CONTEXT_MAX:]
+
+    def _wait(self, buffer: str, start: int) -> tuple[str, str, bool]:
+        """Keep the last words until more has come."""
+        self._say(buffer[:start])
+        self._tail = buffer[start:]
+        return buffer[:start], "", False
+
+    def _hazard(self, word: str, low: str, end: int, last: bool) -> bool | None:
+        """Whether a name of a drug or poison begins with this word; None while that can't be known."""
+        node: Node | None = self._known.hazards.get(word)
+        if node is None:
+            return word in _PIECES or (len(word) >= 6 and misspelt(self._known, word) is not None)
+        size = len(low)
+        if "" in node:
+            return True
+        for count, match in enumerate(TOKEN.finditer(low, end)):
+            if match.end() == size and not last:
+                return None
+            node = node.get(plain(match[0]) if len(match[0]) > 2 else match[0])
+            if node is None or count == _LOOK_AHEAD:
+                return False
+            if "" in node:
+                return True
+        return False if last else None
+
+    def _dose_ahead(self, low: str, end: int, last: bool) -> bool | None:
+        """Whether the figure that ends here is a dose: a unit of one follows."""
+        size = len(low)
+        for count, match in enumerate(TOKEN.finditer(low, end)):
+            if match.end() == size and not last:
+                return None
+            word = match[0].strip()
+            if word in _DOSE_UNITS:
+                return True
+            if not ("0" <= word[:1] <= "9" or word in _BETWEEN) or count == _LOOK_AHEAD:
+                return False
+        return False if last else None
+
+    def _abbreviated(self, before: str) -> bool:
+        """Whether the point after `before` ends no sentence: `approx.`, `i.e.`, the `1.` of a list."""
+        so_far = (self._said[-24:] + before)[-24:]
+        found = _LAST_WORD.search(so_far)
+        if found is None:
+            return False
+        word = found[0].lower()
+        return word in _ABBREVIATIONS or (word.isdigit() and not (self._said + before).strip()[: -len(word)].strip())
+
+    def _sentence_end(self, last: bool) -> int:
+        """Where the held sentence ends, -1 while it goes on; never more than `HELD_BYTES_MAX` is held."""
+        held = self._held
+        size = len(held)
+        found = -1
+        for match in _END.finditer(held, self._seen):
+            end = match.end()
+            if match[0] not in _STOPS:
+                found = end
+                break
+            if end == size and not last:
+                self._seen = match.start()
+                break
+            if (end == size or held[end] in _AFTER_STOP) and not self._abbreviated(held[: match.start()]):
+                found = end
+                break
+        else:
+            self._seen = size
+        if found < 0 and last:
+            found = size
+        if 0 <= found <= HELD_BYTES_MAX or (found < 0 and size <= HELD_BYTES_MAX):
+            return found
+        space = held.rfind(" ", 0, HELD_BYTES_MAX)
+        return space + 1 if space > 0 else HELD_BYTES_MAX
+
+    def _decide(self, held: str) -> str:
+        """The held words, or the sentence that stands for them."""
+        text = self._said + held
+        verdict, topic = self._judge.judge(text, self._header, self._topic)
+        if topic is not None:
+            self._topic, self._topic_for = topic, _TOPIC_SENTENCES + 1
+        out = held
+        if verdict is not None:
+            out = self._replace(held, verdict)
+            self._topic, self._topic_for = _Topic(verdict, question=False), _TOPIC_SENTENCES + 1
+        self._said = text
+        self._close()
+        return out
+
+    def _replace(self, held: str, verdict: Verdict) -> str:
+        words = held.strip()
+        space = held[: len(held) - len(held.lstrip())]
+        end = held[len(held.rstrip()) :]
+        said = any(mark.isalpha() for mark in self._said)
+        why = f"{verdict.what} {verdict.says}"
+        self.interventions.append(
+            Intervention(
+                rule=verdict.rule,
+                severity=verdict.severity,
+                action="replaced",
+                why=why,
+                source=verdict.source,
+                withheld_sha256=hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest(),
+            )
+        )
+        dash = "\u2014 " if said else ""
+        return f"{space}{dash}[Withheld: {why}]{end}"
+
+    def _close(self) -> None:
+        """A sentence is over: remember what the next ones may lean on."""
+        said = self._said.strip()
+        self._said = ""
+        if not said:
+            return
+        table = said.startswith("|")
+        if said.endswith((":", ":**", ":*")) or said.startswith("#") or (table and not self._in_table):
+            self._header = said[-400:]
+        elif not _LIST_ITEM.match(said):
+            self._header = ""
+        self._in_table = table
+        if self._topic_for:
+            self._topic_for -= 1
+            if not self._topic_for:
+                self._topic = None
+
+
+class _Judge:
+    """Knows the animals of a request and whether a sentence gives one of them what it must not have."""
+
+    def __init__(self, facts: Facts, records: Records, audience: str, not_checked: list[Json]) -> None:
+        self._facts = facts
+        self._records = records
+        self._known = lexicon(records)
+        self._audience = audience
+        self._not_checked = not_checked
+        self._animals: tuple[Patient, ...] | None = None
+        self._generic: dict[str, Patient] = {}
+        self._forbidden: dict[tuple[str, int, Decimal | None, str | None], RuleRecord | None] = {}
+
+    @property
+    def patients(self) -> tuple[Patient, ...]:
+        """The request's animals, normalised on first need."""
+        if self._animals is None:
+            self._animals = tuple(
+                normalise(PatientShape.model_validate(given), self._records) for given in self._facts.patients
+            )
+        return self._animals
+
+    def judge(self, text: str, header: str, topic: _Topic | None) -> tuple[Verdict | None, _Topic | None]:
+        """Why the sentence must not go out, or None; and a drug to keep in mind for the next sentences."""
+        words, starts, _ = tokens(text)
+        spots, species, denied = self._named(words)
+        asks = bool(words) and (words[-1] in ("?", "\uff1f") or words[-2:-1] == ["?"])
+        if not spots:
+            if topic is not None and not asks and _leans_on(words, topic):
+                return topic.verdict, None
+            return None, None
+        targets = self._targets(species, denied, header, words)
+        if not targets:
+            self._unjudged(spots, species, denied, words)
+            return None, None
+        doses = self._doses(text) if any("0" <= word[0] <= "9" for word in words) or _PIECES.intersection(words) else []
+        segments = _segments(words)
+        listed = bool(header) and _LIST_ITEM.match(text) is not None
+        leading = _polarity(tokens(header)[0], header=True) if header else (False, False)
+        keep: _Topic | None = None
+        carried: _Spot | None = None
+        for start, end in segments:
+            inside = [spot for spot in spots if start <= spot.start < end]
+            about = inside or ([carried] if carried is not None else [])
+            if not about:
+                continue
+            carried = about[-1]
+            part = words[start:end]
+            prohibits, recommends = _polarity(part)
+            conditional = bool(part) and part[0] in _CONDITIONS
+            dosed = _has_dose(part)
+            if listed:
+                prohibits = prohibits or leading[0]
+                recommends = recommends or leading[1]
+            advises = not prohibits and not conditional and not asks and (recommends or (dosed and bool(inside)))
+            quoted = _is_quoted(text, starts, about[0].start, words)
+            for spot in about:
+                for target in targets:
+                    verdict = self._verdict(spot, target, part, doses)
+                    if verdict is None:
+                        continue
+                    if advises and not quoted and (inside or recommends):
+                        return verdict, None
+                    if verdict.rule not in ("dose-tenfold",):
+                        keep = keep or _Topic(verdict, asks)
+        if not asks:
+            wrong = self._wrong_dose(doses, targets, words, segments, leading if listed else (False, False))
+            if wrong is not None:
+                return wrong, None
+        return None, keep
+
+    def _named(self, words: list[str]) -> tuple[list[_Spot], list[tuple[int, str]], list[tuple[int, str]]]:
+        """Drugs and poisons, species meant, species excluded (`in dogs, not cats`)."""
+        spots: list[_Spot] = []
+        species: list[tuple[int, str]] = []
+        denied: list[tuple[int, str]] = []
+        place, last = 0, len(words)
+        while place < last:
+            hit = meant(self._known, words, place)
+            terms: list[Term] | None
+            if hit is None:
+                word = words[place]
+                terms, end = (misspelt(self._known, word) if len(word) >= 6 else None), place + 1
+            else:
+                terms, end = hit
+            if terms:
+                spot = _spot(terms, place, end)
+                if spot is not None:
+                    spots.append(spot)
+                for term in terms:
+                    if term.kind in ("species", "breed") and not term.foreign:
+                        name = str(term.value if term.kind == "species" else term.more)
+                        (denied if _excluded(words, place, denied) else species).append((place, name))
+                        break
+                place = end
+            else:
+                place += 1
+        return spots, species, denied
+
+    def _targets(
+        self, species: list[tuple[int, str]], denied: list[tuple[int, str]], header: str, words: list[str]
+    ) -> list[Patient]:
+        """The animals a sentence is about: those it names, else those its heading names, else the patients."""
+        excluded = {name for _, name in denied}
+        names = dict.fromkeys(name for _, name in species if name not in excluded)
+        if not names and not excluded and _HUMANS.intersection(words):
+            return []
+        if not names and header:
+            _, heading, _ = self._named(tokens(header)[0])
+            names = dict.fromkeys(name for _, name in heading if name not in excluded)
+        if not names:
+            return [patient for patient in self.patients if patient.species_name not in excluded]
+        found: list[Patient] = []
+        for name in names:
+            own = [patient for patient in self.patients if patient.species_name == name]
+            found += own or [self._any(name)]
+        return found
+
+    def _any(self, species: str) -> Patient:
+        """An animal of which only the species is known."""
+        if species not in self._generic:
+            self._generic[species] = normalise(PatientShape.model_validate({"species": species}), self._records)
+        return self._generic[species]
+
+    def _unjudged(
+        self, spots: list[_Spot], species: list[tuple[int, str]], denied: list[tuple[int, str]], words: list[str]
+    ) -> None:
+        """Drugs named for nobody in particular can't be cleared."""
+        if species or denied or _HUMANS.intersection(words) or self.patients:
+            return
+        for spot in spots:
+            for drug in spot.drugs:
+                row = {"text": drug, "why": "missing_species"}
+                if row not in self._not_checked:
+                    self._not_checked.append(row)
+
+    def _verdict(self, spot: _Spot, target: Patient, part: list[str], doses: list[Medication]) -> Verdict | None:
+        """Why this animal must not have what a spot names."""
+        for generic in spot.drugs:
+            drug = self._records.drugs[generic]
+            given = next((one for one in doses if generic in one.drugs), None)
+            per_kg = None if given is None else _per_kg(given, target)
+            rule = self._rule(drug, target, per_kg, None if given is None else given.route)
+            if rule is not None:
+                return self._says(rule, generic, target)
+        for name in spot.classes:
+            for drug in (one for one in self._records.drugs.values() if name in one.classes):
+                rule = self._rule(drug, target, None, None)
+                if rule is not None and name in rule.classes:
+                    return self._says(rule, name.replace("_", " "), target)
+                break
+        if spot.toxin is not None and not spot.drugs:
+            toxin = self._records.toxins[spot.toxin]
+            if target.species_name in toxin.no_safe_amount_species and _praises(part):
+                return self._poison(toxin, target)
+        return None
+
+    def _rule(self, drug: Drug, target: Patient, dose: PerKg | None, route: str | None) -> RuleRecord | None:
+        """The absolute rule that forbids this drug, at this dose, to this animal."""
+        single = dose.single if dose is not None and dose.unit == "mg" else None
+        key = (drug.generic, id(target), single, route)
+        if key not in self._forbidden:
+            others = [one for one in _taken(target, self._records) if one.generic != drug.generic]
+            given = rules.Given(
+                drug=drug,
+                route=route,
+                dose_mg_per_kg=single,
+                co_drugs=frozenset(one.generic for one in others),
+                co_classes=frozenset(name for one in others for name in one.classes),
+            )
+            matches, _ = rules.hold(target, given, self._facts.jurisdiction, self._records)
+            found = None
+            for match in matches:
+                rule = match.rule
+                if rule.severity != "absolute" or rule.action not in ("forbid", "limit"):
+                    continue
+                if rule.action == "limit" and (dose is None or within_limit(rule, dose, target)):
+                    continue
+                found = rule
+                break
+            self._forbidden[key] = found
+        return self._forbidden[key]
+
+    def _says(self, rule: RuleRecord, named: str, target: Patient) -> Verdict:
+        what = f"the text recommended {named} for {_whom(target)}."
+        says = rule.owner_text if self._audience == "owner" else rule.text
+        return Verdict(rule.id, rule.severity, what, says, rule.sources[0].json)
+
+    def _poison(self, toxin: Toxin, target: Patient) -> Verdict:
+        row = next(
+            (one for one in toxin.no_thresholds if target.species_name in one.species or "any" in one.species), None
+        )
+        source: Source | None = row.sources[0] if row is not None else None
+        actions = toxin.owner_actions if self._audience == "owner" else toxin.actions
+        return Verdict(
+            f"toxin-{toxin.name.replace(' ', '-')}",
+            "absolute",
+            f"the text made light of {toxin.name} for {_whom(target)}.",
+            f"No amount is known to be safe: {row.effect if row is not None else toxin.agent}. {actions[0]}",
+            source.json if source is not None else {},
+        )
+
+    def _doses(self, text: str) -> list[Medication]:
+        return [one for one in read(text, self._records).medications if one.drugs]
+
+    def _wrong_dose(
+        self,
+        doses: list[Medication],
+        targets: list[Patient],
+        words: list[str],
+        segments: list[tuple[int, int]],
+        leading: tuple[bool, bool],
+    ) -> Verdict | None:
+        """A dose that is ten times what the record of this species says."""
+        if not doses or leading[0] or any(_polarity(words[start:end])[0] and _has_dose(words[start:end])
+                                          for start, end in segments):  # fmt: skip
+            return None
+        for one in doses:
+            for target in targets:
+                dose = _per_kg(one, target)
+                if dose is None:
+                    continue
+                for generic in one.drugs:
+                    verdict = self._tenfold(self._records.drugs[generic], dose, one, target)
+                    if verdict is not None:
+                        return verdict
+        return None
+
+    def _tenfold(self, drug: Drug, dose: PerKg, given: Medication, target: Patient) -> Verdict | None:
+        own = [row for row in drug.doses if row.species == target.species_name]
+        routed = [row for row in own if dosing.same_route(row, given.route)] or own
+        span = dosing.range_per_kg(routed, target.weight_kg, dose.unit)
+        if span is None:
+            return None
+        low, high = span
+        slipped = dose.single >= low * _SLIP and dose.single > high * _ABOVE
+        if not slipped and dose.single <= high * _FAR_ABOVE:
+            return None
+        unit = f"{dose.unit}/kg"
+        highest = max(
+            (row for row in routed if dosing.single_per_kg(row, target.weight_kg, dose.unit) is not None),
+            key=lambda row: (dosing.single_per_kg(row, target.weight_kg, dose.unit) or span)[1],
+        )
+        figures = (
+            f"{units.shown(low)} {units.spelt(unit)}"
+            if low == high
+            else f"{units.shown(low)} to {units.shown(high)} {units.spelt(unit)}"
+        )
+        return Verdict(
+            "dose-tenfold",
+            "absolute",
+            f"the text gave {drug.generic} at many times the dose on record for {_whom(target)}.",
+            f"The record says {figures} ({highest.route}, {dosing.frequency(highest)}).",
+            highest.sources[0].json,
+        )
+
+
+_SLIP = Decimal("9.5")
+_ABOVE = Decimal("1.25")
+_FAR_ABOVE = Decimal(3)
+
+
+def _whom(target: Patient) -> str:
+    name = target.species_name or "this animal"
+    return name if name in ("cattle", "this animal") else f"a {name}"
+
+
+def _spot(terms: Sequence[Term], start: int, end: int) -> _Spot | None:
+    drugs = tuple(dict.fromkeys(term.value for term in terms if term.kind == "drug"))
+    classes = tuple(dict.fromkeys(term.value for term in terms if term.kind == "class"))
+    toxin = next((term.value for term in terms if (term.kind == "toxin" and not term.foreign)
+                  or (term.kind == "product" and term.more[1])), None)  # fmt: skip
+    return _Spot(start, end, drugs, classes, toxin) if drugs or classes or toxin else None
+
+
+def _excluded(words: list[str], place: int, denied: list[tuple[int, str]]) -> bool:
+    """Whether a species is named only to be left out: `not cats`, `except in rabbits`, `other than dogs`."""
+    before = place - 1
+    while before >= 0 and place - before <= 4:
+        word = words[before]
+        if word in _NOT_SPECIES:
+            return word != "without"
+        if word not in _LINKS:
+            return bool(denied) and word in (",", "or", "and") and denied[-1][0] == before - 1
+        before -= 1
+    return False
+
+
+def _segments(words: list[str]) -> list[tuple[int, int]]:
+    """Parts of a sentence that speak for themselves; each is start and end."""
+    cuts = [0]
+    last = len(words)
+    conditional = bool(words) and words[0] in _CONDITIONS
+    for place in range(1, last):
+        word = words[place]
+        following = words[place + 1] if place + 1 < last else ""
+        if word in _BREAKS or word == ";":
+            cuts.append(place)
+            conditional = word in _CONDITIONS
+        elif (word == "," and (following in _IMPERATIVES or following in _FRESH or conditional)) or (
+            word == "and" and following in _IMPERATIVES
+        ):
+            cuts.append(place + 1)
+            conditional = False
+    return [(start, end) for start, end in zip(cuts, [*cuts[1:], last], strict=True) if start < end]
+
+
+def _polarity(part: list[str], header: bool = False) -> tuple[bool, bool]:
+    """Whether words warn, and whether they recommend; a warning outweighs."""
+    prohibits = recommends = False
+    settled = -1
+    for place, word in enumerate(part):
+        if place <= settled:
+            continue
+        if word in _NEGATORS:
+            ahead = part[place + 1 : place + 4]
+            if ahead[:1] and ahead[0] in _LIMITS:
+                settled = place + 1
+                recommends = True
+                continue
+            harmless = next(
+                (count for count, one in enumerate(ahead) if one in _HAZARDS or one in _HARMLESS_NOUNS), None
+            )
+            if harmless is not None and word not in ("never", "don't"):
+                recommends = True
+                settled = place + 1 + harmless
+                continue
+            if place and part[place - 1] == "why":
+                continue
+            prohibits = True
+        elif word in _HAZARDS or word in _PROHIBITIONS:
+            prohibits = True
+        elif word in _RECOMMENDATIONS or (header and word in _PLANS):
+            recommends = True
+        elif word in _PASSIVE:
+            recommends = recommends or any(one in _PASSIVE_LEADS for one in part[max(0, place - 2) : place])
+        elif word in _MODALS:
+            recommends = recommends or any(one in _AFTER_MODAL for one in part[place + 1 : place + 4])
+    return prohibits, recommends
+
+
+def _has_dose(part: list[str]) -> bool:
+    """Whether a figure with a unit of dose, or a count of tablets, stands in these words."""
+    for place, word in enumerate(part):
+        if word in _PIECES:
+            return True
+        if "0" <= word[0] <= "9" and any(one in _DOSE_UNITS for one in part[place + 1 : place + 4]):
+            return True
+    return False
+
+
+def _is_quoted(text: str, starts: list[int], place: int, words: list[str]) -> bool:
+    """Whether a name stands inside quotation marks, or in what somebody is said to have asked."""
+    before = text[: starts[place]]
+    if before.count('"') % 2 == 1 or before.count("\u201c") > before.count("\u201d"):
+        return True
+    return any(one in ("asked", "mentioned", "wrote", "said", "asking") for one in words[:place])
+
+
+def _praises(part: list[str]) -> bool:
+    return any(word in _TOXIN_PRAISE for word in part)
+
+
+def _leans_on(words: list[str], topic: _Topic) -> bool:
+    """Whether a sentence without a name of its own gives what was spoken of before: `Give it twice a day.`"""
+    start = 0
+    while start < len(words) and not words[start][0].isalpha():
+        start += 1
+    for first, end in _segments(words):
+        part = words[first:end]
+        prohibits, _ = _polarity(part)
+        if prohibits or not part or part[0] in _CONDITIONS:
+            continue
+        if topic.question and first <= start < end and words[start] in _YES:
+            return True
+        for place, word in enumerate(part):
+            ahead = part[place + 1 : place + 5]
+            if word in _IMPERATIVES or word in ("giving", "using", "repeat", "take"):
+                for count, one in enumerate(ahead):
+                    if one in _POINTERS or "0" <= one[0] <= "9":
+                        after = ahead[count + 1 : count + 2]
+                        if one == "it" and after and after[0] in _ANIMAL_IT:
+                            break
+                        return True
+            elif word in _PRAISE and part[place + 1 : place + 2] != ["to"]:
+                if any(one in _POINTERS or one in ("amount", "amounts") for one in part[max(0, place - 4) : place]):
+                    return True
+    return False
+
+
+def _per_kg(given: Medication, target: Patient) -> PerKg | None:
+    """One administration [unit/kg] of a dose as read; None where a weight or a strength is missing, or it is a rate."""
+    if any(one in ("h", "min", "L", "dL", "g", "m2") for one in given.per):
+        return None
+    amount, unit, per = given.amount_max or given.amount, given.unit, given.per[:1]
+    if amount is None and given.strength is not None:
+        value, inside = given.strength
+        if given.tablets is not None and "/" not in inside:
+            amount, unit = value * given.tablets, inside
+        elif given.volume_ml is not None:
+            strength = dosing.read_strength(value, inside)
+            if strength is not None and strength.per_ml:
+                amount, unit = strength.value * given.volume_ml, strength.unit
+    if amount is None or unit in ("mL", "L", "tsp", "tbsp", "cup", ""):
+        return None
+    measured = units.dimensions(unit)
+    numerator = "mg" if measured == ("mass",) else unit
+    inside_unit = units.convert(amount, unit, numerator)
+    if inside_unit is None:
+        return None
+    if per in (("kg",), ("lb",)):
+        single = units.convert(inside_unit, f"{numerator}/{per[0]}", f"{numerator}/kg")
+    elif target.weight_kg is not None and per in ((), ("day",), ("dose",), ("animal",)):
+        single = inside_unit / target.weight_kg
+    else:
+        return None
+    return None if single is None else PerKg(single, None, numerator)
+
+
+def _taken(target: Patient, records: Records) -> list[Drug]:
+    """What the animal gets already."""
+    found: list[Drug] = []
+    for line in target.medications:
+        for written in read_line(line, records):
+            found += [drug for drug in written.drugs if drug not in found]
+    return found
