@@ -1,14 +1,617 @@
-"""From the clinic's assessment to sentences."""
+"""From the clinic's assessment to sentences: urgency first, then what was read, computed, warned of and not checked.
+
+Nothing is added to what the assessment says but the words around it. Figures keep their formula and their source.
+"""
 
 from __future__ import annotations
 
-from app.base.messages import Prompt
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from app.base.messages import Facts, Json, Picture, Prompt, Triage
+
+CONTACTS_MAX = 6
+ASKS_MAX = 8
+RULES_MAX = 5
+DOSES_MAX = 12
+CITED_MAX = 2
+_SEVERITY: Final = {"absolute": 0, "high": 1, "moderate": 2, "info": 3}
+_LABEL: Final = {"absolute": "CONTRAINDICATED", "high": "Major", "moderate": "Moderate", "info": "Note"}
+_WHY: Final = {
+    "unknown_drug": "no drug of this name is on record",
+    "unknown_species": "no animal of this kind is on record",
+    "unknown_substance": "nothing of this name is on record",
+    "no_record": "nothing is on record",
+    "no_record_for_species": "nothing is on record for this species",
+    "no_record_for_route": "no dose by this route is on record",
+    "no_record_for_indication": "no dose for this use is on record",
+    "no_toxin_record": "it is on record as a drug, not as a poison",
+    "not_understood": "these words were not understood",
+    "not_comparable": "the unit can't be compared with the record",
+}
+_CAN: Final = (
+    "What I can do without a language model: work out doses (“meloxicam for a 12 kg dog, 1.5 mg/mL”), judge what an "
+    "animal swallowed (“12 kg dog, 200 g dark chocolate, an hour ago”), check drugs against each other and against the "
+    "animal, and spot warning signs in what you describe."
+)
+_OWNER_WATCH: Final = (
+    "Go to a vet at once, whatever was said above, if you see any of this: hard or noisy breathing, collapse, fits, "
+    "gums that are white, blue or brick red, a swollen hard belly, straining without passing urine, bleeding that "
+    "doesn't stop, vomiting again and again, or anything that gets worse quickly."
+)
 
 
 def in_words(prompt: Prompt) -> str:
-    """The built-in engine's answer."""
+    """The built-in engine's answer; the same text for the same prompt."""
     facts = prompt.facts
-    lines = ["I am vetx's built-in engine: I have no language model, only the clinic's records."]
-    if facts is not None and facts.triage is not None:
-        lines.insert(0, f"{facts.triage.level.upper()}: {facts.triage.reason}")
-    return "\n\n".join(lines)
+    pictures = [part for message in prompt.messages for part in message.parts if isinstance(part, Picture)]
+    page = _Page()
+    if facts is None:
+        page.say("I am vetx's built-in engine and speak only of animals' health; this model needs an upstream server.")
+        page.say(_CAN)
+    elif not facts.on_topic and not pictures and not _has_something(facts):
+        page.say("This doesn't read like a question about an animal's health, which is all I know something about.")
+        page.say(_CAN)
+        page.say(_about_us(owner=facts.audience == "owner"))
+    else:
+        _assessment(page, facts, pictures)
+    return page.text()
+
+
+def _has_something(facts: Facts) -> bool:
+    return bool(
+        facts.exposures
+        or facts.doses
+        or facts.findings
+        or facts.signs
+        or (facts.triage and facts.triage.level in ("emergency", "urgent"))
+    )
+
+
+def _assessment(page: _Page, facts: Facts, pictures: list[Picture]) -> None:
+    owner = facts.audience == "owner"
+    if facts.triage is not None:
+        _urgency(page, facts, facts.triage, owner)
+    _understood(page, facts)
+    for picture in pictures:
+        _picture(page, picture)
+    for answer in facts.exposures:
+        _exposure(page, answer, owner)
+    _findings(page, facts, owner)
+    _doses(page, facts, owner)
+    _calculations(page, facts)
+    _rules(page, facts)
+    if not _has_something(facts) and not pictures:
+        page.say("I found no drug, poison or warning sign in this that I have a record of.")
+        page.say(_CAN)
+    _not_checked(page, facts)
+    _asks(page, facts)
+    if owner:
+        page.say(
+            "Even if it looks better on the way, go."
+            if facts.triage is not None and facts.triage.level == "emergency"
+            else _OWNER_WATCH
+        )
+    page.say(_about_us(owner=owner))
+    page.list_sources()
+
+
+def _about_us(*, owner: bool) -> str:
+    limits = "I can't reason about a diagnosis, follow a conversation or look at a picture"
+    if owner:
+        return f"I am a program that reads records and does sums, not a language model and not a vet: {limits}."
+    return (
+        f"I am vetx's built-in engine: records and arithmetic, no language model. {limits}; for that, the operator "
+        "connects an OpenAI-compatible server with VETX_UPSTREAM_URL."
+    )
+
+
+class _Page:
+    """Paragraphs, and the sources that they cite by number."""
+
+    def __init__(self) -> None:
+        self._blocks: list[str] = []
+        self._sources: dict[tuple[str, str], tuple[int, Json]] = {}
+
+    def say(self, text: str) -> None:
+        """A paragraph."""
+        if text:
+            self._blocks.append(text)
+
+    def list(self, heading: str, rows: Iterable[str]) -> None:
+        """A heading and its rows; nothing without rows."""
+        lines = [f"- {row}" for row in dict.fromkeys(rows) if row]
+        if lines:
+            self._blocks.append("\n".join([f"{heading}:", *lines]))
+
+    def cite(self, sources: Any) -> str:
+        """` [1][2]` of a source or the first of several; "" where there is none."""
+        marks: dict[str, None] = {}
+        for source in (sources if isinstance(sources, list | tuple) else [sources])[:CITED_MAX]:
+            if isinstance(source, Mapping) and source.get("title"):
+                key = (str(source["title"]), str(source.get("url") or ""))
+                number, _ = self._sources.setdefault(key, (len(self._sources) + 1, dict(source)))
+                marks[f"[{number}]"] = None
+        return " " + "".join(marks) if marks else ""
+
+    def list_sources(self) -> None:
+        """Everything cited, with its address and the day it was read."""
+        lines = []
+        for number, source in self._sources.values():
+            parts = [str(source[name]) for name in ("title", "publisher", "url") if source.get(name)]
+            read_on = f" (read {source['read_on']})" if source.get("read_on") else ""
+            lines.append(f"[{number}] {', '.join(parts)}{read_on}")
+        if lines:
+            self._blocks.append("\n".join(["Sources:", *lines]))
+
+    def text(self) -> str:
+        """The page."""
+        return "\n\n".join(self._blocks)
+
+
+@lru_cache(maxsize=1)
+def _phrases() -> Mapping[str, Mapping[str, str]]:
+    return tomllib.loads(Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8"))
+
+
+# The parts, in their order.
+
+
+def _urgency(page: _Page, facts: Facts, triage: Triage, owner: bool) -> None:
+    phrases = _phrases()
+    language = facts.language.partition("-")[0].lower()
+    own = phrases.get(language, phrases["en"])
+    lines = [own[triage.level]]
+    if own is not phrases["en"]:
+        lines += [phrases["en"][triage.level], own["english"]]
+    if triage.see_within_min:
+        lines.append(f"See a vet within {_minutes(triage.see_within_min)}.")
+    if triage.reason and not (triage.level == "home_care" and not triage.red_flags and not facts.exposures):
+        lines.append(triage.reason)
+    if not owner and triage.vtl_colour:
+        lines.append(f"Veterinary Triage List colour: {triage.vtl_colour}.")
+    page.say("\n".join(lines))
+    page.list("Warning signs in what you wrote", [_flag(page, flag, triage) for flag in triage.red_flags])
+    actions = [str(action) for answer in facts.exposures for row in _agents(answer) for action in _list(row, "actions")]
+    if triage.level == "emergency" and owner:
+        actions.append("Call the nearest open vet and go; say on the phone what happened and when.")
+    page.list("What to do now", (_sentence(action[:1].upper() + action[1:]) for action in actions))
+    contacts = list(triage.contacts) or [row for answer in facts.exposures for row in _rows(answer, "contacts")]
+    page.list("Who to call", [_contact(row) for row in contacts[:CONTACTS_MAX]])
+
+
+def _flag(page: _Page, flag: Json, triage: Triage) -> str:
+    if not flag.get("sign"):
+        return ""
+    reason = str(flag.get("reason") or "")
+    because = f": {reason}" if reason and reason not in triage.reason else ""
+    return f"{flag['sign']}{because}{page.cite(flag.get('source'))}"
+
+
+def _minutes(minutes: int) -> str:
+    if minutes >= 120 and minutes % 60 == 0:
+        return f"{minutes // 60} hours"
+    return "an hour" if minutes == 60 else f"{minutes} minutes"
+
+
+def _contact(row: Json) -> str:
+    where = f" ({row['country']})" if row.get("country") and str(row["country"]) not in str(row.get("name")) else ""
+    fee = f", {row['fee']}" if row.get("fee") else ""
+    return f"{row.get('name')}{where}: {row.get('phone')}{fee}" if row.get("phone") else ""
+
+
+def _understood(page: _Page, facts: Facts) -> None:
+    animals = [_animal(patient) for patient in facts.patients]
+    known = [words for words in animals if words]
+    if len(known) == 1:
+        page.say(f"The animal, as I read it: {known[0]}.")
+    else:
+        page.list("The animals, as I read them", known)
+    if facts.signs:
+        page.say(f"Signs I read: {', '.join(dict.fromkeys(facts.signs))}.")
+
+
+def _animal(patient: Json) -> str:
+    words: list[str] = []
+    sex = patient.get("sex")
+    neutered = ""
+    if patient.get("neutered") is not None:
+        neutered = "intact " if not patient["neutered"] else "spayed " if sex == "female" else "neutered "
+    kind = patient.get("species") or ""
+    if kind or sex:
+        words.append(f"{neutered}{f'{sex} ' if sex else ''}{kind}".strip())
+    if patient.get("breed"):
+        words.append(str(patient["breed"]))
+    age, months = _dict(patient, "age"), patient.get("age_months")
+    if age.get("value") is not None:
+        words.append(f"{_figure(age['value'])} {age.get('unit') or ''} old".replace("  ", " "))
+    elif months is not None:
+        words.append(f"{_figure(months)} months old")
+    weight_kg, weight = patient.get("weight_kg"), _dict(patient, "weight")
+    if weight_kg is not None:
+        given = (
+            f" (given as {_figure(weight.get('value'))} {weight.get('unit')})"
+            if weight.get("unit") and str(weight["unit"]).lower() not in ("kg", "kgs", "kilograms")
+            else ""
+        )
+        words.append(f"{_figure(weight_kg)} kg{given}")
+    words += [name for name in ("pregnant", "lactating") if patient.get(name) is True]
+    for name, lead in (("conditions", "with"), ("allergies", "allergic to"), ("medications", "on")):
+        rows = [_named(row) for row in _list(patient, name)]
+        if rows:
+            words.append(f"{lead} {', '.join(rows)}")
+    called = f"{patient['name']}: " if patient.get("name") and words else ""
+    return called + ", ".join(words)
+
+
+def _named(row: Any) -> str:
+    if not isinstance(row, Mapping):
+        return str(row)
+    parts = [row.get("name"), _figure(row["amount"]) if row.get("amount") is not None else None]
+    return " ".join(str(part) for part in [*parts, row.get("unit"), row.get("route"), row.get("frequency")] if part)
+
+
+def _picture(page: _Page, picture: Picture) -> None:
+    kind = str(picture.facts.get("kind") or "picture").replace("_", " ")
+    notes = [str(note) for note in _list(picture.facts, "notes")]
+    page.say(
+        f"A {kind} of {picture.width} x {picture.height} pixels came with this. I can't look at pictures, so nothing "
+        "here rests on it: describe in words what it shows (where, how large, since when, colour, discharge, pain)."
+        + "".join(f" {_sentence(note)}" for note in notes)
+    )
+
+
+def _agents(answer: Json) -> list[Json]:
+    """The rows of an exposure's answer, one an agent."""
+    return _rows(answer, "agents") or [answer]
+
+
+def _exposure(page: _Page, answer: Json, owner: bool) -> None:
+    if answer.get("covered") is False:
+        names = [str(row.get("text")) for row in _rows(answer, "not_checked") if row.get("text")]
+        near = [str(name) for name in _list(answer, "nearest")]
+        page.say(
+            f"About {', '.join(names) or 'what it met'} I have no record, so I claim nothing about its danger."
+            + (f" The nearest names I know: {', '.join(near)}." if near else "")
+        )
+        return
+    for row in _agents(answer):
+        lines = [_heading(row), *_arithmetic(page, row)]
+        if row.get("no_safe_amount"):
+            lines.append(
+                "No amount of it is known to be safe for this animal: the amount does not predict the outcome."
+            )
+        lines += _thresholds(page, row)
+        lines += _emesis(page, _dict(row, "emesis"), owner)
+        if not owner and (antidotes := _list(row, "antidotes")):
+            lines.append(f"Antidote and treatment on record: {'; '.join(map(str, antidotes))}.")
+        if effects := _once(_list(row, "effects")):
+            onset = _dict(row, "onset_h")
+            when = f", from {_span(onset)} h after" if onset.get("min") is not None else ""
+            lines.append(f"Watch for{when}: {', '.join(effects)}.{page.cite(onset.get('sources'))}")
+        if assumed := _list(row, "assumptions"):
+            lines.append(f"Assumed: {'; '.join(_spaced(text) for text in assumed)}.")
+        page.say("\n".join(lines))
+
+
+def _once(effects: list[Any]) -> list[str]:
+    """Effects without those that an earlier one already names."""
+    said: list[str] = []
+    for effect in map(str, effects):
+        if not any(effect in earlier for earlier in said):
+            said.append(effect)
+    return said
+
+
+def _heading(row: Json) -> str:
+    substance = str(row.get("substance") or row.get("agent") or "the substance")
+    severity = f": {_spaced(row['severity'])}" if row.get("severity") else ""
+    return f"{substance[:1].upper()}{substance[1:]}{severity}."
+
+
+def _arithmetic(page: _Page, row: Json) -> list[str]:
+    """The sum, step by step, as far as the answer shows its parts."""
+    calculation = _dict(row, "calculation")
+    inputs = _dict(calculation, "inputs")
+    weight_kg = _number(inputs, "weight_kg")
+    dose = _dict(row, "dose")
+    value = _number(dose, "value")
+    cited = page.cite(calculation.get("sources") or row.get("sources"))
+    if value is None:
+        return [f"The dose can't be worked out yet.{cited}"] if row.get("severity") else []
+    parts = _rows(inputs, "exposures") or _rows(row, "exposures")
+    steps = [step for step in map(_step, parts) if step]
+    unit = _unit(dose.get("unit"))
+    for name, top in (("agent_mg", "mg/kg"), ("mass_g", "g/kg")):
+        figures = [_number(part, name) for part in parts]
+        numbers = [figure for figure in figures if figure is not None]
+        total = sum(numbers)
+        if (
+            unit == top
+            and numbers
+            and len(numbers) == len(figures)
+            and weight_kg is not None
+            and weight_kg > 0
+            and abs(total / weight_kg - value) <= abs(value) * 0.01
+        ):
+            steps.append(f"{_figure(total)} {top[:-3]} / {_figure(weight_kg)} kg = {_figure(value)} {unit}")
+            break
+    else:
+        if weight_kg is not None:
+            steps.append(f"at {_figure(weight_kg)} kg: {_figure(value)} {unit}")
+    formula = f" (formula: {calculation['formula']})" if calculation.get("formula") else ""
+    agent = f" of {row['agent']}" if row.get("agent") else ""
+    return [f"Dose{agent}: {_figure(value)} {unit}. {'; '.join(steps)}{formula}.{cited}"]
+
+
+def _step(part: Json) -> str:
+    amount, content = _dict(part, "amount"), _dict(part, "content")
+    what = str(part.get("product") or part.get("substance") or part.get("toxin") or "it")
+    if amount.get("value") is None:
+        return f"{what}: amount not known"
+    step = f"{_figure(amount['value'])} {_unit(amount.get('unit'))} of {what}"
+    if content.get("value") is not None:
+        step += f" x {_figure(content['value'])} {_unit(content.get('unit'))}"
+    if part.get("agent_mg") is not None:
+        step += f" = {_figure(part['agent_mg'])} mg"
+    elif part.get("mass_g") is not None and _unit(amount.get("unit")) != "g":
+        step += f" = {_figure(part['mass_g'])} g"
+    return step
+
+
+def _thresholds(page: _Page, row: Json) -> list[str]:
+    said = []
+    for bound in _rows(row, "thresholds"):
+        value = f"{_figure(bound['value'])} {_unit(bound.get('unit'))} " if bound.get("value") is not None else ""
+        band = _spaced(bound.get("band") or bound.get("severity") or "")
+        reached = "" if bound.get("reached") is None else ", reached" if bound["reached"] else ", not reached"
+        effect = f" ({bound['effect']})" if bound.get("effect") else ""
+        said.append(f"{value}{band}{effect}{reached}{page.cite(bound.get('sources'))}")
+    return [f"Thresholds on record: {'; '.join(said)}."] if said else []
+
+
+def _emesis(page: _Page, row: Json, owner: bool) -> list[str]:
+    advised, why = row.get("advised"), _sentence(str(row.get("why") or ""))
+    if advised is None:
+        return []
+    if owner and advised == "yes":
+        return ["Whether to make it vomit is for a vet to decide; do not try it at home."]
+    cited = page.cite(row.get("sources"))
+    if owner:
+        return [f"Do not make it vomit. {why}{cited}"]
+    window = f" Window on record: {_figure(row['window_h'])} h." if row.get("window_h") is not None else ""
+    said = {"yes": "advised", "no": "not advised", "contraindicated": "CONTRAINDICATED"}.get(str(advised), str(advised))
+    return [f"Emesis: {said}. {why}{window}{cited}"]
+
+
+def _findings(page: _Page, facts: Facts, owner: bool) -> None:
+    rows = [row for row in facts.findings if row.get("text")]
+    rows += [row for answer in facts.doses for row in _rows(answer, "warnings") if row.get("text")]
+    rows.sort(key=lambda row: _SEVERITY.get(str(row.get("severity")), 2))
+    lines = []
+    for row in rows:
+        label = _LABEL.get(str(row.get("severity")), "Note")
+        drugs = f" ({', '.join(map(str, _list(row, 'drugs')))})" if row.get("drugs") else ""
+        instead = _list(row, "alternatives")
+        ask = "Ask a vet about" if owner else "Instead"
+        alternatives = f" {ask}: {', '.join(map(str, instead))}." if instead else ""
+        mechanism = "" if owner or not row.get("mechanism") else f" {_sentence(str(row['mechanism']))}"
+        unless = f" Except: {_sentence(str(row['except']))}" if row.get("except") else ""
+        assumed = _list(row, "assumed")
+        taken = f" Assumed: {'; '.join(map(str, assumed))}." if assumed else ""
+        cited = page.cite(row.get("sources") or row.get("source"))
+        said = f"{_sentence(str(row['text']))}{mechanism}{unless}{alternatives}{taken}"
+        lines.append(f"{label}{drugs}: {said}{cited}")
+    page.list("Findings, the gravest first", lines)
+
+
+def _doses(page: _Page, facts: Facts, owner: bool) -> None:
+    if not facts.doses:
+        return
+    if owner:
+        drugs = ", ".join(dict.fromkeys(str(row["drug"]) for row in facts.doses if row.get("drug")))
+        page.say(
+            f"I give no doses of medicines{f' ({drugs})' if drugs else ''} to owners: your vet sets them after seeing "
+            "the animal. Give nothing from your own cupboard in the meantime."
+        )
+        return
+    for answer in facts.doses:
+        drug = str(answer.get("drug") or "the drug")
+        rows = _rows(answer, "doses")
+        weight_kg = _dict(_dict(answer, "calculation"), "inputs").get("weight_kg")
+        if rows:
+            at = f" at {_figure(weight_kg)} kg" if weight_kg is not None else ", per kg until the weight is known"
+            page.list(f"Doses of {drug} on record{at}", [_dose(page, row, weight_kg) for row in rows[:DOSES_MAX]])
+            if len(rows) > DOSES_MAX:
+                page.say(f"{len(rows) - DOSES_MAX} more are at /v1/clinic/dose.")
+        else:
+            page.say(_no_dose(answer, drug))
+        if answer.get("narrow"):
+            page.say(_sentence(str(answer["narrow"])))
+
+
+def _no_dose(answer: Json, drug: str) -> str:
+    near = [str(name) for name in _list(answer, "nearest")]
+    species = [str(name) for name in _list(answer, "recorded_species")]
+    if near:
+        return f"No dose: I don't know {drug if answer.get('drug') else 'this name'}. Nearest names: {', '.join(near)}."
+    if answer.get("covered"):
+        return f"No dose of {drug} that I may show fits this animal; see the findings."
+    on_record = f" On record for: {', '.join(species)}." if species else ""
+    return f"No dose of {drug} is on record for this animal.{on_record}"
+
+
+def _dose(page: _Page, row: Json, weight_kg: Any) -> str:
+    per = next((_dict(row, name) for name in ("per_kg", "per_m2") if row.get(name)), {})
+    each, amount = _dict(row, "per_administration"), _dict(row, "amount")
+    sum_up = []
+    if per:
+        of_a_day = " a day" if row.get("per") == "day" else ""
+        sum_up.append(f"{_span(per)} {_unit(per.get('unit'))}{of_a_day}")
+    if amount:
+        times = f" x {_figure(weight_kg)} kg" if row.get("per_kg") and weight_kg is not None else ""
+        limit = f" (held at {row['capped']})" if row.get("capped") else ""
+        equals = f"{times} = " if per else ""
+        sum_up.append(f"{equals}{_span(amount)} {_unit(amount.get('unit'))}{limit}")
+        if each and each != amount:
+            sum_up.append(f", each time {_span(each)} {_unit(each.get('unit'))}")
+    text = "".join(sum_up) or "see the record"
+    volume = _dict(row, "volume")
+    if volume.get("min") is not None:
+        strength = _dict(volume, "strength")
+        of = f" of {_figure(strength['value'])} {_unit(strength.get('unit'))}" if strength.get("value") else ""
+        note = f" ({volume['note']})" if volume.get("note") else ""
+        text += f" = {_span(volume)} {_unit(volume.get('unit'))}{of}{note}"
+    tablets = [
+        f"{_figure(tablet.get('count'))} x {_figure(tablet.get('strength_mg'))} mg"
+        + ("" if tablet.get("in_range", True) else " (outside the range)")
+        for tablet in _rows(row, "tablets")[:3]
+    ]
+    if tablets:
+        text += f"; tablets: {' or '.join(tablets)}"
+    details = [str(row.get("frequency") or "")]
+    for name, lead in (("max_single", "at most"), ("max_daily", "a day at most")):
+        bound = _dict(row, name)
+        if bound.get("value") is not None:
+            details.append(f"{lead} {_figure(bound['value'])} {_unit(bound.get('unit'))}")
+    if row.get("duration_days") is not None:
+        details.append(f"up to {_figure(row['duration_days'])} days")
+    status = _spaced(row.get("status") or "")
+    country = f", {row['jurisdiction']}" if row.get("jurisdiction") else ""
+    elsewhere = ", not labelled here" if row.get("labelled_here") is False else ""
+    details.append(f"{status}{country}{elsewhere}")
+    not_advised = "" if row.get("advised", True) else "NOT ADVISED, see the findings: "
+    use = ", ".join(str(part) for part in (row.get("indication"), row.get("life_stage"), row.get("route")) if part)
+    notes = f" {_sentence(str(row['notes']))}" if row.get("notes") else ""
+    said = f"{not_advised}{use}: {text}; {', '.join(part for part in details if part)}."
+    return said + notes + _withdrawal(row) + page.cite(row.get("sources"))
+
+
+def _withdrawal(row: Json) -> str:
+    periods = row.get("withdrawal")
+    if not isinstance(periods, Mapping):
+        return ""
+    names = (("meat_d", "meat", "days"), ("milk_h", "milk", "hours"), ("eggs_d", "eggs", "days"))
+    known = [f"{what} {_figure(periods[name])} {unit}" for name, what, unit in names if periods.get(name) is not None]
+    why = str(periods.get("why") or "")
+    return f" Withdrawal: {', '.join(known) or 'none can be stated'}{f' ({why})' if why else ''}."
+
+
+def _calculations(page: _Page, facts: Facts) -> None:
+    shown = [_dict(answer, "calculation") for answer in (*facts.exposures, *facts.doses)]
+    lines = []
+    for row in facts.calculations:
+        result = row.get("result")
+        if row in shown or row.get("name") in ("dose", "exposure") or not isinstance(result, Mapping):
+            continue
+        given = ", ".join(
+            f"{_spaced(name)} {_figure(value)}"
+            for name, value in _dict(row, "inputs").items()
+            if isinstance(value, int | float | str)
+        )
+        value = f"{_figure(result.get('value'))} {_unit(result.get('unit'))}".strip()
+        formula = f" = {row['formula']}" if row.get("formula") else ""
+        lines.append(
+            f"{_spaced(row.get('name') or 'result')}{formula} = {value} ({given}){page.cite(row.get('sources'))}"
+        )
+    page.list("Computed", lines)
+
+
+def _rules(page: _Page, facts: Facts) -> None:
+    found = {str(row.get("rule")) for row in facts.findings}
+    found |= {str(row.get("rule")) for answer in facts.doses for row in _rows(answer, "warnings")}
+    rules = sorted(
+        (rule for rule in facts.rules if rule.id not in found and rule.severity in ("absolute", "high")),
+        key=lambda rule: _SEVERITY.get(rule.severity, 2),
+    )
+    lines = [f"{_sentence(rule.text)}{page.cite(rule.source)}" for rule in rules[:RULES_MAX]]
+    if len(rules) > RULES_MAX:
+        lines.append(f"{len(rules) - RULES_MAX} more rules hold for this animal; vetx.safety.rules lists them.")
+    page.list("Mind for this animal", lines)
+
+
+def _not_checked(page: _Page, facts: Facts) -> None:
+    rows = [*facts.not_checked]
+    rows += [row for answer in (*facts.exposures, *facts.doses) for row in _rows(answer, "not_checked")]
+    lines = []
+    for row in rows:
+        why = str(row.get("why") or "")
+        near = [str(name) for name in _list(row, "nearest")]
+        nearest = f"; nearest: {', '.join(near)}" if near else ""
+        said = _WHY.get(why) or (
+            f"it depends on {_spaced(why[8:])}, which is not known" if why.startswith("missing_") else _spaced(why)
+        )
+        if row.get("text"):
+            lines.append(f"{row['text']}: {said}{nearest}")
+    page.list("Not checked, so nothing above clears it", lines)
+
+
+def _asks(page: _Page, facts: Facts) -> None:
+    rows = [*facts.needs]
+    rows += [row for answer in (*facts.exposures, *facts.doses) for row in _rows(answer, "needs")]
+    asks: dict[str, str] = {}
+    for row in rows:
+        if row.get("ask"):
+            asks.setdefault(str(row["ask"]), f"{row['ask']} ({row['why']})" if row.get("why") else str(row["ask"]))
+    weighed = bool(facts.patients) and all(patient.get("weight_kg") is not None for patient in facts.patients)
+    for question in facts.triage.ask_next if facts.triage else ():
+        if not (weighed and "weight" in question.lower()):
+            asks.setdefault(question, question)
+    page.list("Tell me, and I can be more exact", list(asks.values())[:ASKS_MAX])
+
+
+# Reading JSON that somebody else made.
+
+
+def _dict(row: Mapping[str, Any], name: str) -> Json:
+    value = row.get(name)
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _list(row: Mapping[str, Any], name: str) -> list[Any]:
+    value = row.get(name)
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _rows(row: Mapping[str, Any], name: str) -> list[Json]:
+    return [dict(part) for part in _list(row, name) if isinstance(part, Mapping)]
+
+
+def _figure(value: Any) -> str:
+    """A number as a person writes it: no trailing zeros, no exponent."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int) or value == int(value):
+        return str(int(value))
+    return f"{value:.6f}".rstrip("0") if abs(value) < 1000 else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _number(row: Mapping[str, Any], name: str) -> int | float | None:
+    value = row.get(name)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _span(row: Mapping[str, Any]) -> str:
+    low, high = row.get("min"), row.get("max")
+    return _figure(low) if low == high or high is None else f"{_figure(low)} to {_figure(high)}"
+
+
+def _unit(unit: Any) -> str:
+    return str(unit or "").replace("[IU]", "IU").replace("[", "").replace("]", "")
+
+
+def _spaced(words: Any) -> str:
+    return (
+        str(words)
+        .replace("life_threatening", "life-threatening")
+        .replace("extra_label", "extra-label")
+        .replace("_", " ")
+    )
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if not text or text[-1] in ".!?\u3002\uff01\uff1f" else f"{text}."
