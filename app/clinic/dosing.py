@@ -144,12 +144,9 @@ def read_strength(value: Decimal, unit: str) -> Strength | None:
     return None
 
 
-def volume_ml(amount: Decimal, unit: str, strength: Strength) -> Decimal | None:
-    """[mL] of a liquid for an amount, rounded down to 0.01 mL; None where the units don't meet."""
-    inside = convert(amount, unit, strength.unit)
-    if inside is None or not strength.per_ml:
-        return None
-    return (inside / strength.value).quantize(_VOLUME_STEP_ML, ROUND_DOWN)
+def volume_step(volume_ml: Decimal) -> Decimal:
+    """A volume [mL] rounded down to the 0.01 mL of a syringe, so rounding never adds to a dose."""
+    return volume_ml.quantize(_VOLUME_STEP_ML, ROUND_DOWN)
 
 
 def tablets_for(amount: Amount, strength_mg: Decimal, pieces: int, minimum: bool) -> Tablets | None:

@@ -331,7 +331,10 @@ def _weight(patient: Patient, needs: list[Json]) -> tuple[Decimal | None, bool]:
     needs.append(need("weight", "the dose per kg depends on it; the worst case is shown", "What does it weigh?"))
     if patient.breed is not None and patient.breed.weight_kg is not None and not patient.juvenile:
         return patient.breed.weight_kg.min, True
-    return (None, True) if patient.species is None else (patient.species.weight_kg.min, True)
+    if patient.species is None:
+        return None, True
+    grown = [breed.weight_kg.min for breed in patient.species.breeds if breed.weight_kg is not None]
+    return (min(grown) if grown and not patient.juvenile else patient.species.weight_kg.min), True
 
 
 def _share(toxin: Toxin, other: Toxin) -> bool:

@@ -387,13 +387,15 @@ def _volume(each: Amount | None, strength: Strength | None) -> Json | None:
     if strength is None or not strength.per_ml:
         return None
     numerator, *time = each.unit.split("/")
-    low, high = dosing.volume_ml(each.min, numerator, strength), dosing.volume_ml(each.max, numerator, strength)
-    if low is None or high is None:
+    factor_in = convert(Decimal(1), numerator, strength.unit)
+    if factor_in is None:
         return None
+    exact = [value * factor_in / strength.value for value in (each.min, each.max)]
+    low, high = (dosing.volume_step(value) for value in exact)
     note: str | None = None
     if high == 0 or time:
-        low, high = each.min / strength.value, each.max / strength.value
-        note = "too little to draw up: dilute" if not time else None
+        low, high = exact
+        note = None if time else "too little to draw up: dilute"
     result = {
         **dosing.span(low, high, "/".join(["mL", *time])),
         "strength": {"value": number(strength.value), "unit": f"{strength.unit}/mL"},

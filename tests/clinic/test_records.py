@@ -1,0 +1,219 @@
+"""species_data is read to the letter: what is wrong is refused, naming file and key."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import pytest
+
+from app.base.errors import BadData
+from app.clinic.records import Records, cross_check, load, problems, ruleset
+from tests.clinic.conftest import ROOT
+from tests.clinic.made import ALPHA, CAT, DAILY, PILL, RULES, S, dose, made, write
+
+PRINTED = '\nas_printed = { min = 1, max = 1, unit = "mg/lb" }'
+CAT_IV = 'trigger = { species = ["cat"], route = ["IV"] }'
+STRONG = 'names = ["strong",'
+
+
+def test_the_shipped_files_are_right() -> None:
+    assert problems(ROOT) == []
+
+
+def test_the_first_set_is_covered(records: Records) -> None:
+    recorded = [drug for drug in records.drugs.values() if drug.has_record]
+
+    assert {"dog", "cat", "rabbit", "horse", "cattle"} <= set(records.species)
+    assert len(recorded) >= 30
+    assert len(records.toxins) >= 12
+    assert len(records.analytes) >= 15
+    assert len(records.flags) >= 20
+
+
+def test_every_shipped_figure_has_a_source_that_was_read(records: Records) -> None:
+    def figures(row: object, path: str) -> None:
+        if isinstance(row, list | tuple):
+            for item in row:
+                figures(item, path)
+        elif is_dataclass(row):
+            names = {item.name for item in fields(row)}
+            if "sources" in names and type(row).__name__ not in ("Quantity", "Range"):
+                assert row.sources, path  # type: ignore[attr-defined]
+            for item in fields(row):
+                if not item.name.startswith("_") and item.name != "json":
+                    figures(getattr(row, item.name), f"{path}.{item.name}")
+
+    for shelf in (records.drugs, records.toxins, records.species, records.analytes):
+        for name, row in shelf.items():
+            figures(row, name)
+    figures(records.rules, "rules")
+    figures(records.flags, "flags")
+
+
+def test_no_shipped_dose_lies_ten_times_from_another_without_a_word(records: Records) -> None:
+    assert cross_check(records) == []
+
+
+def test_a_dose_ten_times_another_sources_fails_the_cross_check(tmp_path: Path) -> None:
+    slip = dose("alphadol-dog-slip", "dog", 'min = 20, max = 20, unit = "mg/kg"', DAILY)
+
+    assert cross_check(made(tmp_path, drugs__alphadol=ALPHA + slip)) == [
+        "alphadol-dog-slip is ten times alphadol-dog-po or more; say why in `apart`"
+    ]
+
+
+def test_a_far_dose_that_says_why_passes_the_cross_check(tmp_path: Path) -> None:
+    slip = dose("alphadol-dog-slip", "dog", 'min = 20, max = 20, unit = "mg/kg"', DAILY + '\napart = "another disease"')
+
+    assert cross_check(made(tmp_path, drugs__alphadol=ALPHA + slip)) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "says"),
+    [
+        ("drugs__alphadol", ('narrow = "Narrow."', "narow = 1"), "narow: is not a key we know"),
+        ("drugs__alphadol", ('generic = "alphadol"', 'generic = "Alphadol"'), "must be lower case"),
+        ("drugs__alphadol", ('generic = "alphadol"', "generic = 1"), "generic: must be words"),
+        ("drugs__alphadol", ('generic = "alphadol"', 'generic = "other"'), "belongs in a file of that name"),
+        ("drugs__alphadol", ('class = ["nsaid"]', ""), "class: must be a list of words"),
+        ("drugs__alphadol", ('class = ["nsaid"]', "class = []"), "class: must not be empty"),
+        ("drugs__alphadol", ("splittable = true", 'splittable = "thirds"'), "must be true, false, halves or quarters"),
+        ("drugs__alphadol", ("splittable = true", "splittable = []"), "must be true, false, halves or quarters"),
+        ("drugs__alphadol", ('unit = "mg/mL"', 'unit = "mg/foo"'), "is not a unit we know"),
+        ("drugs__alphadol", ("strength = 25", "strength = 0"), "must be more than 0"),
+        ("drugs__alphadol", ("strength = 25", 'strength = "25"'), "must be a number"),
+        ("drugs__alphadol", ("strength = 25", ""), "strength: is missing"),
+        ("drugs__alphadol", ("min = 1, max = 2", "min = 3, max = 2"), "is more than max"),
+        ("drugs__alphadol", ("min = 1, max = 2", "min = -1, max = 2"), "must not be negative"),
+        ("drugs__alphadol", ('dose = { min = 1, max = 2, unit = "mg/kg" }', ""), "dose: is missing"),
+        ("drugs__alphadol", ('min = 1, max = 2, unit = "mg/kg"', 'min = 1, max = 2, unit = "mg"'), "does not fit"),
+        ("drugs__alphadol", ('min = 1, max = 2, unit = "mg/kg"', 'min = 1, max = 2, unit = "mg/lb"'), "must be per kg"),
+        ("drugs__alphadol", (DAILY, f"{DAILY}\nonce = true"), "give either interval_h or once"),
+        ("drugs__alphadol", (DAILY, 'interval_h = { min = 24, max = 24, unit = "h" }'), "is not a key we know"),
+        ("drugs__alphadol", ('id = "alphadol-dog-po"', 'id = "Alphadol dog"'), "lower-case words joined by hyphens"),
+        ("drugs__alphadol", ('id = "alphadol-dog-po"', 'id = "alphadol-cat-po"'), "dose id 'alphadol-cat-po' is also"),
+        ("drugs__alphadol", ('route = "PO"', 'route = "XX"'), "must be one of PO, SC"),
+        ("drugs__alphadol", ('value = 50, unit = "mg"', 'value = 50, unit = "mL"'), "is not comparable with the dose"),
+        ("drugs__alphadol", ('species = "horse"', 'species = "zebra"'), "'zebra' has no file in species/"),
+        ("drugs__alphadol", ('production_class = "beef"', 'production_class = "milk"'), "is not one of beef, dairy"),
+        ("drugs__alphadol", ("https://example.org/t", "example"), "is not a web address"),
+        ("drugs__alphadol", ("read_on = 2026-11-21", 'read_on = "today"'), "must be the day it was read"),
+        ("drugs__alphadol", ("read_on = 2026-11-21", "read_on = 1999-01-01"), "must be the day it was read"),
+        ("drugs__alphadol", ('kind = "label"', 'kind = "rumour"'), "must be one of label"),
+        ("drugs__alphadol", (S, ""), "a figure needs a source"),
+        ("drugs__alphadol", ('synonyms = ["alfadol"]', 'synonyms = ["insulin"]'), "name 'insulin' is also of"),
+        ("drugs__alphadol", ('name = "Alphavet"', 'name = "Insulin"'), "brands: 'Insulin' is also a name of insulin"),
+        ("drugs__alphadol", ('narrow = "Narrow."', "controlled = 1"), "must be true or false"),
+        ("drugs__alphadol", (DAILY, DAILY + PRINTED), "1 mg/lb is not 1 mg/kg"),
+        ("drugs__alphadol", "not toml", "is not TOML"),
+        ("rules__all", ('severity = "absolute"', 'severity = "awful"'), "must be one of absolute"),
+        ("rules__all", (CAT_IV, "trigger = { }"), "must say when the rule applies"),
+        ("rules__all", (CAT_IV, ""), "trigger: is missing"),
+        ("rules__all", ('trigger = { species = ["cat"]', 'trigger = { species = ["unicorn"]'), "'unicorn' has no file"),
+        ("rules__all", (CAT_IV, "trigger = 3"), "must be a table"),
+        ("rules__all", ('route = ["IV"]', 'route = ["XX"]'), "must be of PO, SC"),
+        ("rules__all", ('limit = { value = 3, unit = "mg/kg" }', ""), "belongs to action limit"),
+        ("rules__all", ('drug = ["gammaline"]', ""), "a rule names a drug or a class"),
+        ("rules__all", ('drug = ["gammaline"]', 'drug = ["alphadoll"]'), "did you mean 'alphadol'?"),
+        ("rules__all", ('drug = ["gammaline"]', 'drug = ["Gammaline"]'), "must be lower case"),
+        ("rules__all", ('breed = ["Collie"]', 'breed = ["Corgi"]'), "breed 'Corgi' is in no file"),
+        ("rules__all", ('id = "two-nsaids"', 'id = "alphadol-cat"'), "rule id 'alphadol-cat' is also"),
+        ("toxins__bitter", ('content = { value = 20, unit = "mg/g" }', "content = 20"), "content: must be a table"),
+        ("toxins__bitter", ("value = 4000", "value = -1"), "must not be negative"),
+        ("toxins__bitter", ('unit = "ug/g" }]', 'unit = "mL/g" }]'), "must share a kind of unit"),
+        ("toxins__bitter", (STRONG, f'content = {{ value = 9, unit = "mg/g" }}\n{STRONG}'), "not the sum"),
+        ("toxins__bitter", ('unit = "mg/kg"', 'unit = "mg/mL"'), "must be per kg of the animal"),
+        ("toxins__bitter", ('species = ["horse"]', 'species = ["zebra"]'), "'zebra' has no file in species/"),
+        ("toxins__bitter", ('advised = "yes"', 'advised = "maybe"'), "must be one of yes, no, contraindicated"),
+        ("toxins__bitter", ('names = ["bitters",', 'names = ["pillolin",'), "toxin name 'pillolin' is also of"),
+        ("toxins__deathflower", ('["cat"]\nband', '["horse"]\nband'), "cat needs a no_threshold"),
+        ("toxins__pillol", PILL[: PILL.index("[[threshold]]")], "a toxin needs a threshold or a no_threshold"),
+        ("species__dog", ("frequency = 0.7", "frequency = 70"), "is a share from 0 to 1"),
+        ("species__dog", ("low = 38", "low = 40"), "is more than high"),
+        ("species__dog", ('es = ["perro"]', 'xx = ["perro"]'), "xx: is not a key we know"),
+        ("species__cat", CAT.replace("weight_kg", "#"), "weight_kg: is missing"),
+        ("species__cat", ('"cat", "feline"', '"cat", "canine"'), "species name 'canine' is also of"),
+        ("analytes__creatinine", ("low = 0.5", "low = 9"), "must rise"),
+        ("analytes__creatinine", ('unit = "mg/dL"\nlow', 'unit = "g/L"\nlow'), "is neither mg/dL nor umol/L"),
+        ("analytes__creatinine", ('species = "dog"', 'species = "zebra"'), "'zebra' has no file in species/"),
+        ("triage__all", ('all_of = [["straining"], ["pee"]]', 'all_of = ["x"]'), "must be a list of lists of words"),
+        ("triage__all", ('species = ["cat"]', 'species = ["zebra"]'), "species 'zebra' has no file"),
+        ("triage__all", ('vtl_colour = "red"', 'vtl_colour = "pink"'), "must be one of red, orange"),
+        ("drugs__empty", "", "generic: is missing"),
+        ("drugs__odd", 'generic = "odd"\nformulation = 3', "class: must be a list of words"),
+        ("drugs__odd", 'generic = "odd"\nclass = ["x"]\nformulation = 3', "formulation: must be a list of tables"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_refused(tmp_path: Path, file: str, change: tuple[str, str] | str, says: str) -> None:
+    write(tmp_path, **{file: change})
+
+    with pytest.raises(BadData, match=re.escape(says)) as caught:
+        load(tmp_path)
+    assert str(caught.value).startswith("species_data/")
+
+
+def test_problems_lists_one_a_file_and_reads_on(tmp_path: Path) -> None:
+    write(tmp_path, drugs__alphadol=("strength = 25", "strength = 0"), species__dog=("low = 38", "low = 40"))
+
+    files = {problem.file for problem in problems(tmp_path)}
+
+    assert {"species_data/drugs/alphadol.toml", "species_data/species/dog.toml"} <= files
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="nothing to read"):
+        load(tmp_path)
+
+
+def test_names_are_found_whatever_their_case_accents_and_hyphens(tmp_path: Path) -> None:
+    records = made(tmp_path)
+
+    assert [drug.generic for drug in records.drugs_named("ALPHAVET")] == ["alphadol"]
+    assert records.species_named("Canine").name == "dog"  # type: ignore[union-attr]
+    assert records.species_named("pérro").name == "dog"  # type: ignore[union-attr]
+    assert records.breeds_named("Rough-Collie", "dog")[0].name == "Collie"
+    assert records.breeds_named("Collie", "cat") == ()
+    assert records.analyte_named("2160-0").name == "creatinine"  # type: ignore[union-attr]
+
+
+def test_a_brand_of_two_drugs_gives_both(tmp_path: Path) -> None:
+    assert [drug.generic for drug in made(tmp_path).drugs_named("Duo")] == ["alphadol", "betasone"]
+
+
+def test_unknown_names_find_their_neighbours(tmp_path: Path) -> None:
+    records = made(tmp_path)
+
+    assert records.near_drugs("alphodol") == ["alphadol"]
+    assert records.near_toxins("pilol") == ["pillol"]
+    assert records.near_species("canin") == ["dog"]
+    assert records.near_drugs("zzzzzz") == []
+
+
+def test_a_drug_that_only_rules_name_is_known_by_name(tmp_path: Path) -> None:
+    drug = made(tmp_path).drugs["gammaline"]
+
+    assert not drug.has_record
+    assert drug.doses == ()
+
+
+def test_the_ruleset_changes_with_any_byte_of_data_or_prompt(tmp_path: Path) -> None:
+    write(tmp_path)
+    first = ruleset(tmp_path)
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "rules.md").write_text("Be true.", encoding="utf-8")
+    second = ruleset(tmp_path)
+    (tmp_path / "species_data" / "rules" / "all.toml").write_text(RULES + "\n", encoding="utf-8")
+
+    assert re.fullmatch(r"[0-9a-f]{12}", first)
+    assert len({first, second, ruleset(tmp_path)}) == 3
+
+
+def test_line_endings_do_not_change_the_ruleset(tmp_path: Path) -> None:
+    write(tmp_path)
+    first = ruleset(tmp_path)
+    file = tmp_path / "species_data" / "rules" / "all.toml"
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+
+    assert first == ruleset(tmp_path)
