@@ -53,7 +53,7 @@ def as_rule(record: RuleRecord, audience: str) -> Rule:
 
 def rules_for(
     patients: Sequence[Patient],
-    drugs: Iterable[str],
+    drugs: Sequence[str],
     records: Records,
     jurisdiction: str | None,
     audience: str,
@@ -65,20 +65,19 @@ def rules_for(
         drugs: generics that the conversation or the patients' lists name.
         findings: of `check`; their rules come first.
     """
+    if not drugs and not findings:
+        return _standing_rules(tuple(dict.fromkeys(one.species_name or "" for one in patients)), records, audience)
     wanted: dict[str, RuleRecord] = {}
-    by_id = {record.id: record for record in records.rules}
+    by_id = _index(records).by_id
     named = [by_id[str(row["rule"])] for row in findings if row.get("rule") in by_id]
     in_play = [records.drugs[name] for name in dict.fromkeys(drugs) if name in records.drugs]
     about = [record for drug in in_play for record in rules.of_drug(drug, records) if _concerns(record, patients)]
-    standing = [record for name in dict.fromkeys(one.species_name for one in patients if one.species_name)
-                for record in _standing(name, records)]  # fmt: skip
-    for record in (
-        *named,
-        *sorted(about, key=lambda one: _RANKS[one.severity]),
-        *standing,
-    ):
+    for record in (*named, *sorted(about, key=lambda one: _RANKS[one.severity])):
         law = record.trigger.jurisdiction
         if not law or jurisdiction is None or jurisdiction in law:
+            wanted.setdefault(record.id, record)
+    for one in patients:
+        for record in _index(records).standing.get(one.species_name or "", ()):
             wanted.setdefault(record.id, record)
     return tuple(as_rule(record, audience) for record in list(wanted.values())[:RULES_MAX])
 
@@ -93,21 +92,39 @@ def _concerns(record: RuleRecord, patients: Sequence[Patient]) -> bool:
     )
 
 
-_STANDING: dict[tuple[int, str], tuple[RuleRecord, ...]] = {}
+@dataclass(slots=True)
+class _Index:
+    """What is looked up often, per set of records."""
+
+    by_id: dict[str, RuleRecord]
+    standing: dict[str, tuple[RuleRecord, ...]]
+    rendered: dict[tuple[tuple[str, ...], str], tuple[Rule, ...]]
 
 
-def _standing(species: str, records: Records) -> tuple[RuleRecord, ...]:
-    """Absolute rules that hold for every animal of a species, whatever else is known."""
-    key = (id(records), species)
-    if key not in _STANDING:
-        if len(_STANDING) > 64:
-            _STANDING.clear()
-        _STANDING[key] = tuple(
-            record
-            for record in records.rules
-            if record.severity == "absolute" and species in record.trigger.species and _only_species(record)
-        )
-    return _STANDING[key]
+_INDEXES: list[tuple[Records, _Index]] = []
+
+
+def _index(records: Records) -> _Index:
+    """The index of these records: rules by id, and per species the absolute ones that hold whatever else is known."""
+    for known, index in _INDEXES:
+        if known is records:
+            return index
+    alone = [record for record in records.rules if record.severity == "absolute" and _only_species(record)]
+    standing = {name: tuple(record for record in alone if name in record.trigger.species) for name in records.species}
+    made = _Index({record.id: record for record in records.rules}, standing, {})
+    _INDEXES.append((records, made))
+    del _INDEXES[:-4]
+    return made
+
+
+def _standing_rules(species: tuple[str, ...], records: Records, audience: str) -> tuple[Rule, ...]:
+    """The rules of a conversation that names no drug."""
+    index = _index(records)
+    key = (species, audience)
+    if key not in index.rendered:
+        every = dict.fromkeys(record.id for name in species for record in index.standing.get(name, ()))
+        index.rendered[key] = tuple(as_rule(index.by_id[name], audience) for name in list(every)[:RULES_MAX])
+    return index.rendered[key]
 
 
 def _only_species(record: RuleRecord) -> bool:
@@ -965,9 +982,12 @@ def _leans_on(words: list[str], topic: _Topic) -> bool:
                         if one == "it" and after and after[0] in _ANIMAL_IT:
                             break
                         return True
-            elif word in _PRAISE and part[place + 1 : place + 2] != ["to"]:
-                if any(one in _POINTERS or one in ("amount", "amounts") for one in part[max(0, place - 4) : place]):
-                    return True
+            elif (
+                word in _PRAISE
+                and part[place + 1 : place + 2] != ["to"]
+                and any(one in _POINTERS or one in ("amount", "amounts") for one in part[max(0, place - 4) : place])
+            ):
+                return True
     return False
 
 
