@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from litestar import Controller, Request, delete, get, patch, post
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -209,7 +210,7 @@ class KeysController(Controller):
 
     @get("/{key_id:str}")
     async def one(
-        self, key_id: str, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller
+        self, key_id: FromPath[str], request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller
     ) -> dict[str, Any]:
         """One key."""
         read_query(request, NoQuery)
@@ -218,7 +219,7 @@ class KeysController(Controller):
 
     @patch("/{key_id:str}", opt={"body": KeyChanges})
     async def change(
-        self, key_id: str, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller
+        self, key_id: FromPath[str], request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller
     ) -> dict[str, Any]:
         """Change some of a key's fields; obeyed everywhere within 5 s."""
         changes = terms_of(await read_body(request, KeyChanges))
@@ -227,7 +228,7 @@ class KeysController(Controller):
 
     @delete("/{key_id:str}", status_code=HTTP_200_OK)
     async def revoke(
-        self, key_id: str, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller
+        self, key_id: FromPath[str], request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller
     ) -> dict[str, Any]:
         """End a key for good, everywhere within 5 s."""
         read_query(request, NoQuery)
@@ -236,7 +237,7 @@ class KeysController(Controller):
 
     @post("/{key_id:str}/rotate", opt={"body": Rotation})
     async def rotate(
-        self, key_id: str, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller
+        self, key_id: FromPath[str], request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller
     ) -> dict[str, Any]:
         """Make a key in the place of this one, which still works for the grace period; 0 ends it now."""
         rotation = await read_body(request, Rotation) if await request.body() else parse_body(b"{}", Rotation)

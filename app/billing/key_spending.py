@@ -13,7 +13,7 @@ select asked.key_id, coalesce(sum(u.cost_nano), 0)::bigint as total_nano,
     coalesce(sum(u.cost_nano) filter (where u.starts_at >= date_trunc('month', now(), 'UTC')), 0)::bigint as month_nano,
     coalesce(sum(u.cost_nano) filter (where u.starts_at >= date_trunc('day', now(), 'UTC')), 0)::bigint as day_nano,
     (select greatest(0, limit_nano - {SPENT_NOW} - held_nano) from allowance
-        where id = asked.allowance_id and account_id = $1) as limit_remaining_nano
+        where limit_nano is not null and id = asked.allowance_id and account_id = $1) as limit_remaining_nano
 from unnest($2::bigint[], $3::bigint[]) as asked (key_id, allowance_id)
 left join usage_rollup u
     on u.account_id = $1 and u.grain_min = 1440 and not u.by_user and u.api_key_id = asked.key_id
