@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
+from app.engines import http1
 from app.engines.http1 import Broken, NotReached, Pool, TimedOut
 from tests.engines.upstreams import Behaviour, Exchange, Server, serving
 
@@ -206,3 +215,54 @@ def test_many_calls_at_once_each_get_their_own_answer(use: Any) -> None:
         assert server.connections <= 100
 
     use(echo, many)
+
+
+def own_certificate(folder: Path) -> ssl.SSLContext:
+    """A server's context with a certificate that nobody but this test trusts, written to `folder`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2100, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    return context
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_server_is_believed_only_with_a_certificate_that_is_trusted(
+    use: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    context = own_certificate(tmp_path)
+
+    async def over_tls(pool: Pool, server: Server) -> bytes:
+        async with serving(sends(OK + b"Content-Length: 2\r\n\r\nhi"), tls=context) as secure:
+            own = Pool(secure.url, headers={}, connect_timeout_s=2)
+            try:
+                answers = [await body_of(own, secure) for _ in range(3)]
+            finally:
+                own.close()
+                await asyncio.sleep(0.02)
+                assert own.open_connections == 0
+                assert len(secure.exchanges) == (3 if trusted else 0)
+            return answers[0]
+
+    if trusted:
+        trusting = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
+        monkeypatch.setattr(http1, "_tls", lambda: trusting)
+        assert use(sends(), over_tls) == b"hi"
+    else:
+        with pytest.raises(NotReached):
+            use(sends(), over_tls)
