@@ -84,10 +84,12 @@ def find(substance: str, records: Records) -> tuple[Toxin, Product | None] | Non
     if name in records.toxins_by_name:
         toxin = records.toxins_by_name[name]
         return toxin, product_named(toxin, name)
-    inside = [known for known in records.toxins_by_name if re.search(rf"\b{re.escape(known)}\b", name)]
-    if not inside:
-        singular = name.removesuffix("s")
-        inside = [known for known in (singular, f"{name}s") if known in records.toxins_by_name]
+    padded = f" {name} "
+    inside = [
+        known
+        for known in records.toxins_by_name
+        if f" {known} " in padded or f" {known}s " in padded or f" {known.removesuffix('s')} " in padded
+    ]
     if not inside:
         return None
     toxin = records.toxins_by_name[max(inside, key=len)]
@@ -131,22 +133,21 @@ def _measure(toxin: Toxin, named: Product | None, given: Exposed) -> _Dose:
     product = named
     if given.product:
         product = product_named(toxin, given.product) or named
-    pure = product is None and _names_agent(toxin, given.substance) and not given.product
-    assumed = product is None and not pure
+    known = canonical(given.unit) if given.unit else "unit"
+    measured = dimensions(known) if known else None
+    pure = product is None and not given.product and measured == ("mass",) and _names_agent(toxin, given.substance)
     dose = _Dose(toxin, given, product)
-    if assumed:
+    if product is None and not pure:
         dose.product = product = worst_product(toxin)
         if product is not None and given.amount is not None and len(toxin.products) > 1:
             dose.assumptions.append(f"no product was named: taken as {product.name}, the worst on record")
     if given.amount is None:
         return dose
-    known = canonical(given.unit) if given.unit else "unit"
-    measured = dimensions(known) if known else None
     if measured == ("mass",):
         grams = convert(given.amount, given.unit, "g")
         assert grams is not None
         if pure or (toxin.category == "medicine" and (product is None or _counted(product))):
-            dose.agent_mg = grams * 1000
+            dose.agent_mg, dose.mass_g = grams * 1000, grams
             dose.formula = f"amount of {toxin.agent} / weight_kg"
             return dose
         dose.mass_g = grams
@@ -385,6 +386,9 @@ def _agent(
         ask = "How much, in grams, millilitres or tablets with their strength? Read the packet."
         needs.append(need("amount", "the dose depends on it; the worst case is shown", ask))
     if weight_kg is not None and any(dose.known for dose in own):
+        liquid = any(dimensions(row.unit.split("/")[0]) == ("volume",) for row in thresholds)
+        if liquid and any(dose.volume_ml is None and dose.mass_g is not None for dose in own):
+            assumptions.append("1 g of the liquid is taken as 1 mL")
         if assumed_weight:
             assumptions.append(f"the weight is not known: {shown(weight_kg)} kg, the lightest it can be, is taken")
         for row in sorted(thresholds, key=lambda row: RANK[row.band]):
