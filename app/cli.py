@@ -527,6 +527,267 @@ def credits_show(account: str, database: str | None, data: Path | None, as_json:
     say(Given(as_json), shape, "\n".join(f"{name:10} ${amount}" for name, amount in shape.items()))
 
 
+@cli.command()
+@click.argument("words")
+@click.option("--image", "images", multiple=True, type=click.Path(path_type=Path), help="A picture; repeat for several.")
+@click.option("--patient", help="The patient as JSON, like {\"species\":\"dog\",\"weight_kg\":12}.")
+@click.option("--audience", type=click.Choice(["clinician", "owner"]), help="Whom the answer is for.")
+@click.option("--model", default="vetx-23", show_default=True, help="A model's id.")
+@database_options
+@json_option
+def ask(
+    words: str,
+    images: tuple[Path, ...],
+    patient: str | None,
+    audience: str | None,
+    model: str,
+    database: str | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Ask WORDS; the answer streams, then come the safety notes, the tokens and the cost."""
+    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": _content(words, images)}]}
+    extension = {"patient": _json_option(patient, "--patient"), "audience": audience}
+    body["vetx"] = {name: value for name, value in extension.items() if value is not None}
+    request = parse_body(json.dumps(body).encode(), ChatRequest)
+
+    async def work(ready: Settings) -> None:
+        async with open_house(ready) as house:
+            await _ask(house, request, as_json)
+
+    configure_logging()
+    with opened(settings_with(database_url=database, data_dir=data)) as ready:
+        asyncio.run(work(ready))
+
+
+def _content(words: str, images: tuple[Path, ...]) -> str | list[dict[str, Any]]:
+    if not images:
+        return words
+    parts: list[dict[str, Any]] = [{"type": "text", "text": words}]
+    for image in images:
+        try:
+            data = image.read_bytes()
+        except OSError as error:
+            raise click.BadParameter(f"{image}: {error.strerror}.") from None
+        kind = (real_format(data) or "jpeg").lower()
+        url = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+        parts.append({"type": "image_url", "image_url": {"url": url}})
+    return parts
+
+
+def _json_option(text: str | None, option: str) -> Any:
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise click.BadParameter(f"{option} is not JSON.") from None
+
+
+async def _ask(house: House, request: ChatRequest, as_json: bool) -> None:
+    accounts_found = await house.accounts.newest(1_000)
+    if not accounts_found:
+        account = await house.accounts.create("First account")
+        await house.wallet.deposit(account.id, FIRST_CREDIT_NANO, f"first-start-{account.id}")
+    else:
+        account = accounts_found[-1]
+    caller = Caller(
+        account_id=account.id,
+        key_id=0,
+        plan=account.plan,
+        scopes=frozenset(DEFAULT_SCOPES),
+        allowed_models=frozenset(),
+        user_id=f"acct_{account.id}",
+        user_id_source="account",
+        app_source="vetx ask",
+        jurisdiction=account.jurisdiction or house.settings.jurisdiction,
+    )
+    turn = await begin(request.to_ask(caller), house, time.monotonic())
+    assert isinstance(turn, Turn)
+    try:
+        turn.start()
+        await turn.first()
+        while (pieces := await turn.next_pieces()) is not None:
+            if not as_json:
+                click.echo("".join(piece.text for piece in pieces), nl=False)
+        cost = await turn.count()
+        await turn.finish()
+    finally:
+        await turn.close()
+    if as_json:
+        click.echo(json.dumps(answer(turn, house, usage_shape(turn, cost)), ensure_ascii=False))
+        return
+    click.echo()
+    for line in _after_words(turn, cost):
+        click.echo(line, err=True)
+
+
+def _after_words(turn: Turn, cost_nano: int) -> Iterator[str]:
+    """The safety notes, the pictures, the tokens and the cost of an answer."""
+    yield ""
+    facts = turn.ready.facts
+    for rule in facts.rules if facts is not None else ():
+        yield f"rule {rule.id} ({rule.severity})"
+    for intervention in turn.interventions:
+        yield f"{intervention.action}: {intervention.why}"
+    for picture in turn.ready.pictures:
+        notes = " ".join(picture.facts["notes"])
+        yield f"picture {picture.facts['index']}: {picture.width} x {picture.height}, {picture.tokens} tokens. {notes}"
+    yield (
+        f"{turn.ready.model.id} on {turn.ready.model.engine}: {turn.prompt_tokens} tokens in, "
+        f"{turn.completion_tokens} out, ${dollars(cost_nano)}"
+    )
+
+
+@cli.command()
+@click.argument("account")
+@click.option("--from", "since", help="A date, or a moment with its offset.")
+@click.option("--to", "until", help="A date (included), or a moment with its offset.")
+@click.option("--group-by", "group_by", multiple=True, help="model, api_key_id, user_id, app_source, species, engine.")
+@click.option("--tz", help="Time zone of days, like Europe/Vienna.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@database_options
+@json_option
+def usage(
+    account: str,
+    since: str | None,
+    until: str | None,
+    group_by: tuple[str, ...],
+    tz: str | None,
+    as_csv: bool,
+    database: str | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what ACCOUNT used, by day."""
+    query = UsageQuery.model_validate(
+        {
+            name: value
+            for name, value in {"from": since, "to": until, "tz": tz, "group_by": list(group_by), "limit": 1000}.items()
+            if value
+        }
+    )
+
+    async def work(room: Books) -> dict[str, Any]:
+        return await report(Reports(room.database), account_id(account), query)
+
+    page = run_books(settings_with(database_url=database, data_dir=data), work)
+    if as_csv:
+        click.echo(csv_of(page), nl=False)
+        return
+    rows = [
+        (bucket["start"][:10], *(result.get(key) for key in group_by), result["num_model_requests"],
+         result["input_tokens"], result["output_tokens"], result["amount"]["value"])
+        for bucket in page["data"]
+        for result in bucket["results"]
+    ]  # fmt: skip
+    head = ("day", *group_by, "requests", "tokens in", "tokens out", "USD")
+    say(Given(as_json), page, _table(head, rows) if rows else "Nothing was used in this range.")
+
+
+@cli.command()
+@database_options
+@json_option
+def reconcile(database: str | None, data: Path | None, as_json: bool) -> None:
+    """Check that the wallet adds up; exit code 1 if it does not."""
+
+    async def work(room: Books) -> list[Any]:
+        return await reconcile_books(room.database)
+
+    broken = run_books(settings_with(database_url=database, data_dir=data), work)
+    words = "\n".join(str(row) for row in broken) or "The books add up: no invariant returns a row."
+    say(Given(as_json), {"ok": not broken, "rows": broken}, words)
+    if broken:
+        raise SystemExit(1)
+
+
+@cli.group()
+def clinic() -> None:
+    """The clinic's own answers, without a server, a database or a language model."""
+
+
+def _clinic_command(name: str, body: type[BaseModel], words: Callable[[dict[str, Any]], str]) -> None:
+    """One endpoint of the clinic as a command whose options are the fields of its body."""
+
+    def run(as_json: bool, **given: Any) -> None:
+        fields = {field: _field(body, field, value) for field, value in given.items() if value not in (None, ())}
+        room = open_clinic(ROOT)
+        found = getattr(room, name)(fields)
+        say(Given(as_json), found, words(found))
+
+    run.__doc__ = (body.__doc__ or "").strip().splitlines()[0]
+    command: Any = json_option(run)
+    for field, info in reversed(body.model_fields.items()):
+        repeats = _is_list_of_words(info.annotation)
+        command = click.option(f"--{field.replace('_', '-')}", field, multiple=repeats, help=info.description)(command)
+    clinic.command(name)(command)
+
+
+def _is_list_of_words(annotation: Any) -> bool:
+    return "str" in str(annotation) and any(word in str(annotation) for word in ("list", "tuple"))
+
+
+def _field(body: type[BaseModel], field: str, value: Any) -> Any:
+    """The option's text as the body wants it: JSON where it is JSON of an object, a list or a number, else words."""
+    if not isinstance(value, str):
+        return list(value)
+    if body.model_fields[field].annotation in (str, str | None) or value[:1] not in "[{-0123456789":
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        if value[:1] in "[{":
+            raise click.BadParameter(f"--{field.replace('_', '-')} is not JSON.") from None
+        return value
+
+
+for _name, _body, _words in (
+    ("extract", ExtractBody, words.describe_extract),
+    ("dose", DoseBody, words.describe_dose),
+    ("exposure", ExposureBody, words.describe_exposure),
+    ("check", CheckBody, words.describe_check),
+):
+    _clinic_command(_name, _body, _words)
+
+
+@cli.command()
+@database_options
+@json_option
+def doctor(database: str | None, data: Path | None, as_json: bool) -> None:
+    """Check the data files, the vocabulary, the database and the upstreams, and say how to mend each."""
+    found: list[dict[str, Any]] = []
+
+    def examine(name: str, look: Callable[[], str]) -> None:
+        try:
+            found.append({"name": name, "ok": True, "detail": look()})
+        except (VetxError, OSError, ValueError) as error:
+            found.append({"name": name, "ok": False, "detail": str(error)})
+
+    settings = settings_with(database_url=database, data_dir=data)
+    examine("data files", lambda: f"ruleset {open_clinic(ROOT).ruleset}")
+    examine("vocabulary", lambda: f"{Tokens().count('hello world')} tokens in two words")
+    examine("database", lambda: _look_at_database(settings))
+    examine("upstreams", lambda: _look_at_upstreams(settings))
+    lines = [f"{'ok  ' if row['ok'] else 'MEND'}  {row['name']}: {row['detail']}" for row in found]
+    say(Given(as_json), {"ok": all(row["ok"] for row in found), "checks": found}, "\n".join(lines))
+    if not all(row["ok"] for row in found):
+        raise SystemExit(1)
+
+
+def _look_at_database(settings: Settings) -> str:
+    async def work(room: Books) -> str:
+        await room.database.ping()
+        return str(await room.database.version())
+
+    return f"PostgreSQL {run_books(settings, work)}"
+
+
+def _look_at_upstreams(settings: Settings) -> str:
+    catalogue = asyncio.run(read_catalogue(settings))
+    served = ", ".join(f"{model.id} on {model.upstream or 'the built-in engine'}" for model in catalogue.models.values())
+    return served
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors are one line and exit code 1, wrong usage 2."""
     given = sys.argv[1:] if arguments is None else arguments

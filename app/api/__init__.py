@@ -16,7 +16,7 @@ from app.api.clinic import ClinicController
 from app.api.credits import CreditsController
 from app.api.errors import render
 from app.api.front import Front
-from app.api.guards import admit, caller_of, house_of
+from app.api.guards import admit, provide_caller, provide_house
 from app.api.health import HealthController
 from app.api.keys import KeysController, OwnKeyController
 from app.api.models import ModelsController
@@ -54,8 +54,8 @@ def create(open_house: Callable[[], AbstractAsyncContextManager[House]], *, vers
             SchemaController,
         ],
         dependencies={
-            "house": Provide(house_of, sync_to_thread=False),
-            "caller": Provide(caller_of, sync_to_thread=False),
+            "house": Provide(provide_house, sync_to_thread=False),
+            "caller": Provide(provide_caller, sync_to_thread=False),
         },
         exception_handlers={Exception: render},
         lifespan=[lifespan],

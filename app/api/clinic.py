@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Controller, Request, get, post
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -89,7 +90,7 @@ class ClinicController(Controller):
         return _page(house.clinic.drugs())
 
     @get("/drugs/{name:str}", sync_to_thread=False)
-    def drug(self, request: Request[Any, Any, Any], name: str, house: GivenHouse) -> Json:
+    def drug(self, request: Request[Any, Any, Any], name: FromPath[str], house: GivenHouse) -> Json:
         """One drug, by any of its names."""
         read_query(request, NoQuery)
         return house.clinic.drug(name)

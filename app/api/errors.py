@@ -11,7 +11,16 @@ from litestar.exceptions import HTTPException
 from litestar.exceptions import MethodNotAllowedException as LitestarMethodNotAllowed
 from litestar.exceptions import NotFoundException as LitestarNotFound
 
-from app.base.errors import InternalError, Invalid, MethodNotAllowed, NotFound, Refused, TooLarge, UnsupportedMediaType
+from app.base.errors import (
+    InternalError,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    RateLimited,
+    Refused,
+    TooLarge,
+    UnsupportedMediaType,
+)
 
 log = structlog.get_logger(__name__)
 RETRY_AFTER_S_MAX = 120
@@ -79,6 +88,8 @@ def render(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     refused = to_refused(error)
     if isinstance(refused, InternalError):
         log.exception("unexpected error", path=request.scope["path"], exc_info=error)
+    if isinstance(refused, RateLimited):
+        request.scope["state"]["rate_headers"] = refused.rate_headers
     house = request.app.state.get("house")
     refused = with_support(refused, house.settings.support_url if house is not None else None)
     return Response(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
-from litestar.connection import ASGIConnection
+from litestar.connection import ASGIConnection, Request
+from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
-from litestar.params import Dependency
+from litestar.params import SkipValidation
 
 from app.base.errors import Forbidden
 from app.base.messages import Caller
 from app.turns.house import House
 
 Connection = ASGIConnection[Any, Any, Any, Any]
-GivenCaller = Annotated[Caller, Dependency(skip_validation=True)]
-GivenHouse = Annotated[House, Dependency(skip_validation=True)]
+GivenCaller = NamedDependency[SkipValidation[Caller]]
+GivenHouse = NamedDependency[SkipValidation[House]]
 
 
 def house_of(connection: Connection) -> House:
@@ -26,6 +27,16 @@ def house_of(connection: Connection) -> House:
 def caller_of(connection: Connection) -> Caller:
     """Whom `admit` let in."""
     return cast(Caller, connection.scope["state"]["caller"])
+
+
+def provide_house(request: Request[Any, Any, Any]) -> House:
+    """`house` for handlers."""
+    return house_of(request)
+
+
+def provide_caller(request: Request[Any, Any, Any]) -> Caller:
+    """`caller` for handlers."""
+    return caller_of(request)
 
 
 async def admit(connection: Connection, handler: BaseRouteHandler) -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from litestar import Controller, get
+from litestar.params import FromPath
 
 from app.api.guards import GivenCaller, GivenHouse
 from app.base.catalogue import Model
@@ -61,7 +62,7 @@ class ModelsController(Controller):
         }
 
     @get("/{model_id:path}", sync_to_thread=False)
-    def one_model(self, model_id: str, house: GivenHouse, caller: GivenCaller) -> dict[str, Any]:
+    def one_model(self, model_id: FromPath[str], house: GivenHouse, caller: GivenCaller) -> dict[str, Any]:
         """One model."""
         model = house.catalogue.models.get(model_id.removeprefix("/"))
         if model is None or (caller.allowed_models and model.id not in caller.allowed_models):

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from app.base.errors import Invalid, NotFound
-from app.clinic import listing, reading
+from app.base.messages import Ask, Facts
+from app.clinic import assessment, listing, reading
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
 from app.clinic.patient import Patient, PatientShape, need, normalise
@@ -24,18 +25,19 @@ from app.clinic.questions import (
     body,
 )
 from app.clinic.records import Records, load, ruleset
+from app.clinic.safety import Prompts, SafetyGuard, load_prompts, render_prompt
 from app.clinic.units import shown
 
 Json = dict[str, Any]
 
 
 def open_clinic(root: Path) -> Clinic:
-    """The clinic over `root/species_data`.
+    """The clinic over `root/species_data` and `root/prompts`.
 
     Raises:
         BadData: a file is wrong; names file and key.
     """
-    return Clinic(load(root), ruleset(root))
+    return Clinic(load(root), ruleset(root), load_prompts(root))
 
 
 class Clinic:
@@ -48,9 +50,23 @@ class Clinic:
         Invalid: from any of them; names the field.
     """
 
-    def __init__(self, records: Records, ruleset: str) -> None:
+    def __init__(self, records: Records, ruleset: str, prompts: Prompts) -> None:
         self.records = records
         self.ruleset = ruleset
+        self._prompts = prompts
+
+    def facts_for(self, ask: Ask, jurisdiction: str | None = None) -> Facts:
+        """The assessment of a conversation before any model speaks; `jurisdiction` where the ask names none."""
+        law = ask.jurisdiction or jurisdiction
+        return assessment.facts_for(ask.messages, ask.patients, ask.audience, law, ask.language, self.records)
+
+    def render_prompt(self, facts: Facts, has_pictures: bool) -> str:
+        """Our system message: fixed rules, these animals' rules, then what was read and computed."""
+        return render_prompt(facts, self._prompts, has_pictures)
+
+    def guard(self, facts: Facts) -> SafetyGuard:
+        """A guard for one answer of any model."""
+        return SafetyGuard(facts, self.records, facts.audience)
 
     def extract(self, given: ExtractBody | Mapping[str, Any], today: date | None = None) -> Json:
         """What a text says of its animals, drugs, poisons, values and signs, each with its place in the text."""

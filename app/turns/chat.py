@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Literal
 
 import structlog
@@ -161,8 +162,11 @@ class Turn:
             if stopped:
                 self.finish_reason = "stop"
                 self._take_last()
-        if delta.tool_calls:
-            self._put(Delta(tool_calls=delta.tool_calls))
+        for call in delta.tool_calls:
+            if not self._ended:
+                kept = self._meter.feed(call.arguments, call.index)
+                self._put(Delta(tool_calls=(replace(call, arguments=kept),)))
+                self._end_if_full()
 
     def _take_last(self) -> None:
         """Let out what the filters still hold; after this the answer is whole."""
@@ -172,7 +176,6 @@ class Turn:
         if self._guard is not None:
             text = (self._guard.feed(text) if text else "") + self._guard.finish()
         self._let_out(text)
-        self._let_out_held()
         self._ended = True
 
     def _let_out(self, text: str) -> None:
@@ -181,16 +184,12 @@ class Turn:
         kept = self._meter.feed(text)
         if kept:
             self._put(Delta(text=kept))
+        self._end_if_full()
+
+    def _end_if_full(self) -> None:
         if self._meter.full:
             self.finish_reason = "length"
             self._ended = True
-
-    def _let_out_held(self) -> None:
-        kept = self._meter.finish() if not self._ended else ""
-        if kept:
-            self._put(Delta(text=kept))
-        if self._meter.full:
-            self.finish_reason = "length"
 
     def _put(self, delta: Delta) -> None:
         if self._first_token_ms is None:

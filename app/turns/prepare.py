@@ -66,12 +66,20 @@ async def prepare(ask: Ask, house: House) -> Ready:
     facts = None
     system = ""
     if model.veterinary:
-        facts = house.clinic.facts_for(ask)
-        system = house.clinic.render_prompt(facts, has_pictures=has_pictures)
+        facts = house.clinic.facts_for(ask, house.settings.jurisdiction)
+        system = house.clinic.render_prompt(facts, has_pictures)
     image_tokens = sum(picture.tokens for picture in pictures)
     prompt_tokens = image_tokens + await house.tokens.count_ask(ask)
-    quote = quote_for(model, prompt_tokens, ask.max_tokens, overhead_tokens=len(system.encode()))
+    quote = quote_for(model, prompt_tokens, ask.max_tokens, await _overhead(system, model, prompt_tokens, house))
     return Ready(ask, model, facts, pictures, messages, prompt_tokens, image_tokens, system, quote)
+
+
+async def _overhead(system: str, model: Model, prompt_tokens: int, house: House) -> int:
+    """How much of the window our own words take [tokens]; counted only where their bytes alone might not fit."""
+    at_most = len(system.encode())
+    if prompt_tokens + at_most + model.output_tokens_max <= model.context_tokens:
+        return at_most
+    return await house.tokens.count_many([system])
 
 
 def _with_pictures(messages: Sequence[Message], pictures: Sequence[Picture]) -> tuple[Message, ...]:
