@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 
 import asyncpg
 
+READ_TIMEOUT_S = 3.0
+"""A database that doesn't answer a key's question in this time counts as away."""
 Scope = Literal["chat", "clinic", "images", "video", "memory", "usage", "keys", "admin"]
 SCOPES = get_args(Scope)
 DEFAULT_SCOPES: tuple[Scope, ...] = ("chat", "clinic", "images", "video", "memory", "usage")
@@ -273,6 +275,7 @@ async def read_standings(connection: asyncpg.Connection, digests: Sequence[bytes
         where k.digest = any($1::bytea[])
         """,
         digests,
+        timeout=READ_TIMEOUT_S,
     )
     return [
         Standing(

@@ -22,6 +22,8 @@ from app.storage.group_commit import GroupCommit
 Bucket = Literal["generate", "read"]
 Headers = list[tuple[bytes, bytes]]
 RING_SECONDS = 61
+DECIDE_TIMEOUT_S = 5.0
+"""A database that doesn't decide in this time counts as away."""
 READS_PER_GENERATING_CALL = 5
 """The second bucket (GETs, /v1/estimate, /v1/clinic/*) holds this many times the plan's figure."""
 
@@ -202,6 +204,7 @@ class Limits:
             [wanted[line] for line in lines],
             [limits[line] for line in lines],
             None if self._now_epoch_s is None else self._now_epoch_s(),
+            timeout=DECIDE_TIMEOUT_S,
         )
         answers: dict[tuple[int, str], Iterator[Window]] = {}
         for row in rows:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import asyncpg
 import pytest
 
 from app.accounts import key_rows
@@ -176,6 +177,20 @@ async def test_without_the_database_a_known_key_serves_four_seconds_and_then_it_
     await ring.close()
 
 
+async def test_a_database_that_hangs_is_503_and_soon(
+    ring: KeyRing, account: Account, fresh_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, plain = await ring.create(account.id, KeyTerms("k"))
+    monkeypatch.setattr(key_rows, "READ_TIMEOUT_S", 0.2)
+    other = await asyncpg.connect(fresh_url)
+    async with other.transaction():
+        await other.execute("lock table api_key in access exclusive mode")
+        assert await refusal(ring.authenticate(request(plain))) == "database_unavailable"
+    await other.close()
+
+    assert await refusal(ring.authenticate(request(plain))) is None
+
+
 Change = Callable[[KeyRing, Accounts, int, int], Awaitable[object]]
 
 
@@ -198,6 +213,7 @@ async def test_what_one_worker_ends_every_worker_refuses_within_five_seconds(
     """Real time, a call every 20 ms at the other worker, as a busy key has."""
     other = KeyRing(database, MASTER_KEY)
     key, plain = await ring.create(account.id, KeyTerms("k"))
+    await ring.authenticate(request(plain))
     await other.authenticate(request(plain))
     await change(ring, Accounts(database), account.id, key.id)
     since = time.monotonic()
@@ -212,6 +228,45 @@ async def test_what_one_worker_ends_every_worker_refuses_within_five_seconds(
     assert seen == code
     assert time.monotonic() - since < 5
     await other.close()
+
+
+async def test_a_change_beats_an_older_answer_that_is_still_on_its_way(
+    ring: KeyRing, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, plain = await ring.create(account.id, KeyTerms("k"))
+    read, read_it, go_on = key_rows.read_standings, asyncio.Event(), asyncio.Event()
+
+    async def slow(connection: Any, digests: Sequence[bytes]) -> list[Standing]:
+        answer = await read(connection, digests)
+        read_it.set()
+        await go_on.wait()
+        return answer
+
+    monkeypatch.setattr(key_rows, "read_standings", slow)
+    before = asyncio.create_task(ring.authenticate(request(plain)))
+    await read_it.wait()
+    await ring.revoke(account.id, key.id)
+    go_on.set()
+
+    assert await refusal(before) is None, "it asked before the change"
+    assert await refusal(ring.authenticate(request(plain))) == "api_key_revoked"
+
+
+async def test_a_key_in_use_is_read_again_before_anyone_must_wait_for_it(account: Account, fresh_url: str) -> None:
+    clock = Hand()
+    database = await Database.open(fresh_url)
+    ring = KeyRing(database, MASTER_KEY, clock)
+    _, plain = await ring.create(account.id, KeyTerms("k"))
+    await ring.authenticate(request(plain))
+    clock.now += REFRESH_AFTER_S
+    await ring.authenticate(request(plain))
+    assert ring._loader is not None
+    await ring._loader
+    database.pool.terminate()
+
+    clock.now += SERVE_S_MAX - 0.1
+    assert await refusal(ring.authenticate(request(plain))) is None, "the answer is the second one"
+    await ring.close()
 
 
 async def test_an_idle_workers_first_call_after_four_seconds_asks_first(
@@ -376,14 +431,24 @@ async def test_a_limit_lifted_and_set_again_goes_on_counting(
         await connection.execute("update allowance set spent_nano = 40 where id = $1", key.allowance_id)
 
     lifted = await ring.change(account.id, key.id, {"limit_nano": None, "limit_reset": None})
-    again = await ring.change(account.id, key.id, {"limit_nano": 50})
+    again = await ring.change(account.id, key.id, {"limit_nano": 50, "limit_reset": "monthly"})
 
-    assert lifted.terms.limit_nano is None
+    assert (lifted.terms.limit_nano, lifted.terms.limit_reset) == (None, None)
     assert lifted.allowance_id == again.allowance_id == key.allowance_id
     async with database.connection() as connection:
         row = await connection.fetchrow("select * from allowance where id = $1", key.allowance_id)
-    assert (row["limit_nano"], row["reset"], row["spent_nano"]) == (50, None, 40)
+    assert (row["limit_nano"], row["reset"], row["spent_nano"]) == (50, "monthly", 40)
     assert (row["kind"], row["subject"], row["account_id"]) == ("key", str(key.id), account.id)
+
+
+async def test_another_period_counts_anew(ring: KeyRing, account: Account, database: Database) -> None:
+    key, _ = await ring.create(account.id, KeyTerms("k", limit_nano=100))
+    async with database.connection() as connection:
+        await connection.execute("update allowance set spent_nano = 40 where id = $1", key.allowance_id)
+        await ring.change(account.id, key.id, {"limit_reset": "daily"})
+        row = await connection.fetchrow("select * from allowance where id = $1", key.allowance_id)
+
+    assert (row["limit_nano"], row["reset"], row["spent_nano"]) == (100, "daily", 0)
 
 
 async def test_only_the_command_line_grants_admin(ring: KeyRing, account: Account) -> None:
@@ -419,6 +484,8 @@ async def test_a_key_without_admin_cannot_get_at_one_that_has_it(ring: KeyRing, 
         (KeyTerms("k", allowed_models=("",)), "allowed_models[0]"),
         (KeyTerms("k", limit_reset="daily"), "limit_reset"),
         (KeyTerms("k", expires_at=datetime(2020, 1, 1, tzinfo=UTC)), "expires_at"),
+        (KeyTerms("k", expires_at=datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))), "expires_at"),
+        (KeyTerms("k", expires_at=datetime.max.replace(tzinfo=timezone(-timedelta(hours=14)))), "expires_at"),
     ],
 )
 async def test_terms_that_cannot_be_name_their_field(

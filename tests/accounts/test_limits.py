@@ -9,11 +9,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
+import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.accounts.accounts import Account
+from app.accounts.accounts import Account, Accounts
 from app.accounts.limits import RING_SECONDS, Limits, Window, duration, rate_headers, windows
 from app.base.errors import RateLimited, Unavailable
 from app.storage.engine import Database
@@ -175,8 +176,6 @@ async def test_reads_have_a_bucket_of_five_times_the_figure(replayed: Limits, ac
 async def test_one_accounts_calls_are_nothing_to_anothers(
     replayed: Limits, account: Account, database: Database
 ) -> None:
-    from app.accounts.accounts import Accounts
-
     other = await Accounts(database).create("Other")
 
     await take(replayed, account, 3, 10)
@@ -230,6 +229,20 @@ async def test_without_a_database_a_limited_call_is_503() -> None:
         await limits.admit(caller(1_000, 5), "generate")
 
     assert refused.value.code == "database_unavailable"
+
+
+async def test_a_database_that_hangs_is_503_and_soon(
+    limits: Limits, account: Account, fresh_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.accounts.limits.DECIDE_TIMEOUT_S", 0.2)
+    other = await asyncpg.connect(fresh_url)
+    async with other.transaction():
+        await other.execute("lock table rate_window in access exclusive mode")
+        with pytest.raises(Unavailable):
+            await limits.admit(caller(account.id, 5), "generate")
+    await other.close()
+
+    assert admitted(await take(limits, account, 5)) == 1
 
 
 async def test_headers_say_what_is_left_and_a_refusal_carries_them(
