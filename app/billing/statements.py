@@ -83,21 +83,31 @@ _MADE = {
 _ADDED = {name: f"COALESCE(sum({name}) FILTER (WHERE state = 'settled'), 0)" for name in _SUMS}
 _FINEST = ", ".join(f"{expression} AS {name}" for name, expression in (_ADDED | _MADE).items())
 
+ROLLUP_KEYS = _KEYS
+ROLLUP_SUM_COLUMNS = f"{', '.join(_SUMS)}, first_token_ms_min, first_token_ms_max"
+
+
+def rollup_of(closed: str) -> str:
+    """The query for the roll-up rows of closed charges, one per grain, start and key."""
+    return f"""
+  SELECT account_id, grain_min, by_user, date_bin(make_interval(mins => grain_min), closed_at, 'epoch') AS starts_at,
+    model, engine, api_key_id, app_source, species, CASE WHEN by_user THEN user_id END AS user_id,
+    {", ".join(f"sum({name})::bigint AS {name}" for name in _SUMS)},
+    min(first_token_ms_min) AS first_token_ms_min, max(first_token_ms_max) AS first_token_ms_max
+  FROM (
+    SELECT account_id, closed_at, model, engine, api_key_id, app_source, species, user_id, {_FINEST},
+      min(first_token_ms) FILTER (WHERE state = 'settled') AS first_token_ms_min,
+      max(first_token_ms) FILTER (WHERE state = 'settled') AS first_token_ms_max
+    FROM (SELECT *, width_bucket(first_token_ms, {_EDGES}) AS bin FROM {closed}) binned
+    GROUP BY account_id, closed_at, model, engine, api_key_id, app_source, species, user_id) finest
+  CROSS JOIN (VALUES (15, false), (15, true), (1440, false), (1440, true)) AS g(grain_min, by_user)
+  GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"""
+
+
 ROLL_UP = f"""
-b AS (
-  SELECT account_id, closed_at, model, engine, api_key_id, app_source, species, user_id,
-    {_FINEST},
-    min(first_token_ms) FILTER (WHERE state = 'settled') AS first_token_ms_min,
-    max(first_token_ms) FILTER (WHERE state = 'settled') AS first_token_ms_max
-  FROM (SELECT *, width_bucket(first_token_ms, {_EDGES}) AS bin FROM c) c
-  GROUP BY account_id, closed_at, model, engine, api_key_id, app_source, species, user_id),
 p AS (
-  INSERT INTO usage_rollup AS u ({_KEYS}, {", ".join(_SUMS)}, first_token_ms_min, first_token_ms_max)
-  SELECT account_id, grain_min, by_user, date_bin(make_interval(mins => grain_min), closed_at, 'epoch'), model, engine,
-    api_key_id, app_source, species, CASE WHEN by_user THEN user_id END, {", ".join(f"sum({n})" for n in _SUMS)},
-    min(first_token_ms_min), max(first_token_ms_max)
-  FROM b CROSS JOIN (VALUES (15, false), (15, true), (1440, false), (1440, true)) AS g(grain_min, by_user)
-  GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+  INSERT INTO usage_rollup AS u ({_KEYS}, {ROLLUP_SUM_COLUMNS})
+  {rollup_of("c")}
   ON CONFLICT ON CONSTRAINT usage_rollup_key DO UPDATE SET
     {", ".join(f"{name} = u.{name} + EXCLUDED.{name}" for name in _SUMS)},
     first_token_ms_min = LEAST(u.first_token_ms_min, EXCLUDED.first_token_ms_min),

@@ -85,6 +85,15 @@ class Tokens:
         self._cache: dict[str, int] = {}
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="tokens")
 
+    @classmethod
+    def load(cls) -> Tokens:
+        """Over the vocabulary beside this module.
+
+        Raises:
+            BadData: it is missing or was changed.
+        """
+        return cls(load_encoding())
+
     def encode(self, text: str) -> list[int]:
         """The tokens of a text; one of more than 100,000 characters is cut where a token ends anyway, if it can be."""
         if len(text) <= PIECE_CHARACTERS_MAX:

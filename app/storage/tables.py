@@ -164,8 +164,8 @@ entry = Table(
     _moment("created_at", now=True),
     Index("entry_one_charge", "charge_id", unique=True, postgresql_where=text("kind = 'charge'")),
     Index("entry_external_ref", "external_ref", unique=True, postgresql_where=text("external_ref IS NOT NULL")),
-    Index("entry_debit", "debit_account", "id"),
-    Index("entry_credit", "credit_account", "id", postgresql_where=text("kind <> 'charge'")),
+    Index("entry_debit", "debit_account", "created_at", "id"),
+    Index("entry_credit", "credit_account", "created_at", "id", postgresql_where=text("kind <> 'charge'")),
 )
 
 idempotency = Table(

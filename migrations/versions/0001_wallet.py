@@ -133,8 +133,8 @@ CREATE TABLE entry (
   CHECK ((kind = 'charge') = (charge_id IS NOT NULL)));
 CREATE UNIQUE INDEX entry_one_charge ON entry (charge_id) WHERE kind = 'charge';
 CREATE UNIQUE INDEX entry_external_ref ON entry (external_ref) WHERE external_ref IS NOT NULL;
-CREATE INDEX entry_debit ON entry (debit_account, id);
-CREATE INDEX entry_credit ON entry (credit_account, id) WHERE kind <> 'charge';
+CREATE INDEX entry_debit ON entry (debit_account, created_at, id);
+CREATE INDEX entry_credit ON entry (credit_account, created_at, id) WHERE kind <> 'charge';
 
 CREATE TABLE idempotency (
   account_id bigint NOT NULL REFERENCES account,
