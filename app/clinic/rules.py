@@ -97,13 +97,14 @@ def hold(
     patient: Patient, given: Given, jurisdiction: str | None, records: Records
 ) -> tuple[list[Match], list[Undecided]]:
     """The rules on this drug that hold for this animal, gravest first, and those that a missing fact leaves open."""
-    matches, open_rules = [], []
+    matches: list[Match] = []
+    open_rules: list[Undecided] = []
     for rule in of_drug(given.drug, records):
         verdict = _decide(rule, patient, given, jurisdiction)
         if isinstance(verdict, Match):
             matches.append(verdict)
-        elif verdict is not None:
-            open_rules.append(verdict)
+        else:
+            open_rules += verdict
     return sorted(matches, key=lambda match: RANKS[match.rule.severity]), open_rules
 
 
@@ -116,35 +117,35 @@ def exempt(rule: RuleRecord, dose_mg_per_kg: Decimal | None) -> bool:
     return bound is not None and dose_mg_per_kg < bound
 
 
-def _decide(rule: RuleRecord, patient: Patient, given: Given, jurisdiction: str | None) -> Match | Undecided | None:
-    """Every part of the trigger must hold; one that can't be decided leaves the rule open unless another fails."""
+def _decide(rule: RuleRecord, patient: Patient, given: Given, jurisdiction: str | None) -> Match | list[Undecided]:
+    """A match where every part of the trigger holds; else what is missing, or nothing where a part fails."""
     trigger = rule.trigger
     if exempt(rule, given.dose_mg_per_kg):
-        return None
+        return []
     if trigger.species and "any" not in trigger.species and patient.species_name not in trigger.species:
-        return None
+        return []
     if trigger.jurisdiction and jurisdiction is not None and jurisdiction not in trigger.jurisdiction:
-        return None
+        return []
     if trigger.route and given.route is not None and given.route not in trigger.route:
-        return None
+        return []
     if trigger.co_drug or trigger.co_class:
         others = given.co_drugs.intersection(trigger.co_drug) or given.co_classes.intersection(trigger.co_class)
         if not others:
-            return None
+            return []
     if trigger.condition and not any(same_condition(said, trigger.condition) for said in patient.conditions):
-        return None
+        return []
     assumed: list[str] = []
     missing: list[Undecided] = []
     for part in (_breed, _gene, _age, _weight, _sex, _breeding, _food):
         verdict = part(rule, patient)
         if verdict is False:
-            return None
+            return []
         if isinstance(verdict, str):
             assumed.append(verdict)
         elif isinstance(verdict, Undecided):
             missing.append(verdict)
     if missing:
-        return missing[0]
+        return missing
     if trigger.jurisdiction and jurisdiction is None:
         assumed.append(f"law of {', '.join(trigger.jurisdiction)}; no jurisdiction was given, so the strictest holds")
     return Match(rule, tuple(assumed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.clinic.records import Records, load
+from app.clinic.safety import PROMPT_FILES
 
 S = (
     'sources = [{ title = "T", url = "https://example.org/t", publisher = "P", kind = "label", read_on = 2026-11-21, '
@@ -532,6 +533,9 @@ FILES = {
 
 def write(root: Path, **changes: tuple[str, str] | str) -> Path:
     """Put the files under `root`; a change is (old, new) for `folder__name`, or a whole file."""
+    (root / "prompts").mkdir(parents=True, exist_ok=True)
+    for name in PROMPT_FILES:
+        (root / "prompts" / f"{name}.md").write_text("Be true.\n", encoding="utf-8")
     for path, text in FILES.items():
         change = changes.pop(path.replace("/", "__"), None)
         if isinstance(change, tuple):

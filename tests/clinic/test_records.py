@@ -201,7 +201,6 @@ def test_a_drug_that_only_rules_name_is_known_by_name(tmp_path: Path) -> None:
 def test_the_ruleset_changes_with_any_byte_of_data_or_prompt(tmp_path: Path) -> None:
     write(tmp_path)
     first = ruleset(tmp_path)
-    (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "rules.md").write_text("Be true.", encoding="utf-8")
     second = ruleset(tmp_path)
     (tmp_path / "species_data" / "rules" / "all.toml").write_text(RULES + "\n", encoding="utf-8")
