@@ -129,6 +129,7 @@ class Lexicon:
         fuzzy_heads: first four letters of names that misspellings are looked for.
         hazards: names of drugs, classes and poisons alone: what makes the guard listen.
         hazard_starts: every beginning of their first words.
+        harmless: pieces of text that the guard has seen mean nothing -> whether they end inside a word.
     """
 
     root: Node
@@ -137,6 +138,7 @@ class Lexicon:
     fuzzy_heads: frozenset[str]
     hazards: Node
     hazard_starts: frozenset[str]
+    harmless: dict[str, bool]
 
 
 FREQUENCIES: dict[str, tuple[int, int] | None] = {
@@ -359,7 +361,7 @@ def build(records: Records) -> Lexicon:
             near.setdefault(key, (word, terms))
     starts = {word[:size] for word in hazards for size in range(1, len(word) + 1)}
     heads = frozenset(word[:4] for word in fuzzy)
-    return Lexicon(root, signs, near, heads, hazards, frozenset(starts))
+    return Lexicon(root, signs, near, heads, hazards, frozenset(starts), {})
 
 
 def _drop(root: Node, name: str, kind: str, value: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from app.base.errors import BadData
 from app.base.messages import Facts, Intervention, Rule
@@ -255,6 +255,8 @@ HELD_BYTES_MAX = 4_000
 _TOPIC_SENTENCES = 2
 _CONTEXT_MAX = 1_500
 _SLICE = 1_024
+_CACHED_MAX = 8_192
+_CACHED_CHARACTERS_MAX = 24
 _LOOK_AHEAD = 6
 _WORD_ON = re.compile("[a-z\u00df-\u00f6\u00f8-\u024f\u0370-\u03ff\u0400-\u04ff']*")
 _END = re.compile("[.!?\n\u3002\uff01\uff1f]")
@@ -263,7 +265,7 @@ _LIST_ITEM = re.compile(r"\s*(?:[-*+\u2022|]|\d{1,2}[.)]\s)")
 _STOPS = frozenset((".", "!", "?"))
 _AFTER_STOP = frozenset(" \t\n\r\"')]*_\u00a0")
 _ABBREVIATIONS = frozenset(
-    ("e.g", "i.e", "approx", "vs", "dr", "mr", "mrs", "ms", "st", "no", "fig", "max", "min", "eg", "ie", "esp", "resp",
+    ("e.g", "i.e", "approx", "vs", "dr", "mr", "mrs", "ms", "st", "eg", "ie", "esp", "resp",
      "prof", "ca", "cf", "q.i.d", "b.i.d", "t.i.d", "s.i.d", "p.o", "i.v", "i.m", "s.c")
 )  # fmt: skip
 _DOSE_UNITS = vocabulary(
@@ -284,7 +286,7 @@ _PROHIBITIONS = vocabulary(
     "poisoned poisoning poisonings toxicosis toxicity intoxication exposure exposures exposed ingested ingestion "
     "swallowed ate eaten eats licked chewed accidentally accidental warning beware destroys kills kill killed die "
     "dies died death evitar vermeiden eviter verboten giftig toxico toxique venenoso unsuitable inappropriate "
-    "cause causes caused causing instead"
+    "cause causes caused causing"
 )
 _HAZARDS = vocabulary(
     "toxic poisonous dangerous fatal deadly lethal harmful harm hazardous poison danger risk risks risky"
@@ -305,13 +307,16 @@ _PLANS = vocabulary(
     "plan treatment therapy medication medications drugs rx protocol analgesia painkillers prescription options relief"
 )
 _LIMITS = vocabulary(
-    "exceed exceeding more than over above worry hesitate afraid panic concerned only just forget skip miss hesitation"
+    "exceed exceeding more over above worry hesitate afraid panic concerned forget skip miss hesitation"
 )
 _BREAKS = vocabulary(
     "but however although though yet whereas while if when because since unless whether before after until"
 )
-_CONDITIONS = vocabulary("if when whether before after unless until")
+_CONDITIONS = vocabulary("instead rather if when whether before after unless until")
 _IMPERATIVES = vocabulary("give use try administer start offer apply inject feed gib")
+_CONCESSIONS = frozenset(("although", "though", "while", "whereas", "despite"))
+_PAST = vocabulary("gave took received got ago yesterday already")
+_SPEAKERS = vocabulary("you owner owners client i she he they re were")
 _FRESH = vocabulary("just you so then")
 _HUMANS = vocabulary("people humans human person children adults child adult owners")
 _POINTERS = vocabulary(
@@ -336,6 +341,7 @@ class Verdict(NamedTuple):
     what: str
     says: str
     source: Json
+    action: Literal["replaced", "annotated"] = "replaced"
 
 
 class _Spot(NamedTuple):
@@ -346,6 +352,15 @@ class _Spot(NamedTuple):
     drugs: tuple[str, ...]
     classes: tuple[str, ...]
     toxin: str | None
+
+
+class _Here(NamedTuple):
+    """What stands around a name: the words of its part of the sentence, doses, route, drugs given with it."""
+
+    words: list[str]
+    doses: list[Medication]
+    route: str | None
+    beside: frozenset[str]
 
 
 class _Topic(NamedTuple):
@@ -369,6 +384,7 @@ class SafetyGuard:
         self.interventions: list[Intervention] = []
         self.not_checked: list[Json] = []
         self._known: Lexicon = lexicon(records)
+        self._harmless = self._known.harmless
         self._judge = _Judge(facts, records, audience, self.not_checked)
         self._tail = ""
         self._mid = False
@@ -383,6 +399,12 @@ class SafetyGuard:
 
     def feed(self, text: str) -> str:
         """What may go out now that `text` has come."""
+        if not (self._held or self._tail or self._mid or self._dot or self._topic_for):
+            known = self._harmless.get(text)
+            if known is not None:
+                self._mid = known
+                self._said = self._said[-_CONTEXT_MAX:] + text
+                return text
         if len(text) <= _SLICE:
             return self._step(text, last=False) if text else ""
         return "".join(self._step(text[place : place + _SLICE], last=False) for place in range(0, len(text), _SLICE))
@@ -414,7 +436,7 @@ class SafetyGuard:
 
     def _pass(self, text: str, last: bool) -> tuple[str, str, bool]:
         """Words that mean nothing here; then what is left, and whether that begins what must be held."""
-        buffer = self._tail + text
+        buffer = self._tail + text if self._tail else text
         self._tail = ""
         if not buffer:
             return "", "", False
@@ -427,6 +449,7 @@ class SafetyGuard:
             return buffer[: len(buffer) - len(words)], words, bool(words)
         low = folded(buffer)
         place, size = 0, len(buffer)
+        plain_words = not (self._mid or last)
         if self._mid:
             found = _WORD_ON.match(low)
             place = found.end() if found is not None else 0
@@ -449,6 +472,7 @@ class SafetyGuard:
                 if verdict is False:
                     verdict = self._hazard(word, low, end, last)
             elif first in _STOPS:
+                plain_words = False
                 end = match.end()
                 if end == size:
                     self._dot = not self._abbreviated(buffer[: match.start()])
@@ -471,6 +495,8 @@ class SafetyGuard:
                 self._say(buffer[:start])
                 return buffer[:start], buffer[start:], True
         self._say(buffer)
+        if plain_words and buffer is text and size <= _CACHED_CHARACTERS_MAX and len(self._harmless) < _CACHED_MAX:
+            self._harmless[buffer] = self._mid
         return buffer, "", False
 
     def _say(self, text: str) -> None:
@@ -555,29 +581,35 @@ class SafetyGuard:
             self._topic, self._topic_for = topic, _TOPIC_SENTENCES + 1
         out = held
         if verdict is not None:
-            out = self._replace(held, verdict)
-            self._topic, self._topic_for = _Topic(verdict, question=False), _TOPIC_SENTENCES + 1
+            out = self._change(held, verdict)
+            if verdict.action == "replaced":
+                self._topic, self._topic_for = _Topic(verdict, question=False), _TOPIC_SENTENCES + 1
         self._said = text
         self._close()
         return out
 
-    def _replace(self, held: str, verdict: Verdict) -> str:
+    def _change(self, held: str, verdict: Verdict) -> str:
+        """One sentence in place of the held words, or behind them."""
         words = held.strip()
         space = held[: len(held) - len(held.lstrip())]
         end = held[len(held.rstrip()) :]
-        said = any(mark.isalpha() for mark in self._said)
         why = f"{verdict.what} {verdict.says}"
+        replaced = verdict.action == "replaced"
         self.interventions.append(
             Intervention(
                 rule=verdict.rule,
                 severity=verdict.severity,
-                action="replaced",
+                action=verdict.action,
                 why=why,
                 source=verdict.source,
-                withheld_sha256=hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest(),
+                withheld_sha256=hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()
+                if replaced
+                else None,
             )
         )
-        dash = "\u2014 " if said else ""
+        if not replaced:
+            return f"{space}{words} [Note: {verdict.says}]{end}"
+        dash = "\u2014 " if any(mark.isalpha() for mark in self._said) else ""
         return f"{space}{dash}[Withheld: {why}]{end}"
 
     def _close(self) -> None:
@@ -609,7 +641,9 @@ class _Judge:
         self._not_checked = not_checked
         self._animals: tuple[Patient, ...] | None = None
         self._generic: dict[str, Patient] = {}
-        self._forbidden: dict[tuple[str, int, Decimal | None, str | None], RuleRecord | None] = {}
+        self._forbidden: dict[
+            tuple[str, int, Decimal | None, str | None, frozenset[str]], tuple[RuleRecord, bool] | None
+        ] = {}
 
     @property
     def patients(self) -> tuple[Patient, ...]:
@@ -623,7 +657,7 @@ class _Judge:
     def judge(self, text: str, header: str, topic: _Topic | None) -> tuple[Verdict | None, _Topic | None]:
         """Why the sentence must not go out, or None; and a drug to keep in mind for the next sentences."""
         words, starts, _ = tokens(text)
-        spots, species, denied = self._named(words)
+        spots, species, denied, routes = self._named(words)
         asks = bool(words) and (words[-1] in ("?", "\uff1f") or words[-2:-1] == ["?"])
         if not spots:
             if topic is not None and not asks and _leans_on(words, topic):
@@ -632,7 +666,7 @@ class _Judge:
         targets = self._targets(species, denied, header, words)
         if not targets:
             self._unjudged(spots, species, denied, words)
-            return None, None
+            return None, self._remember(spots, asks) if not species and not denied else None
         doses = self._doses(text) if any("0" <= word[0] <= "9" for word in words) or _PIECES.intersection(words) else []
         segments = _segments(words)
         listed = bool(header) and _LIST_ITEM.match(text) is not None
@@ -647,30 +681,48 @@ class _Judge:
             carried = about[-1]
             part = words[start:end]
             prohibits, recommends = _polarity(part)
-            conditional = bool(part) and part[0] in _CONDITIONS
+            conditional = _is_conditional(part)
             dosed = _has_dose(part)
             if listed:
                 prohibits = prohibits or leading[0]
                 recommends = recommends or leading[1]
-            advises = not prohibits and not conditional and not asks and (recommends or (dosed and bool(inside)))
+            past = not _PAST.isdisjoint(part)
+            advises = not prohibits and not conditional and not asks and not past
+            advises = advises and (recommends or (dosed and bool(inside)))
             quoted = _is_quoted(text, starts, about[0].start, words)
+            own = [one for one in species if start <= one[0] < end]
+            meant_here = self._targets(own, denied, header, words) if own else targets
+            route = next((name for place, name in routes if start <= place < end), None)
+            here = _Here(part, doses, route, _given_together(part, inside))
             for spot in about:
-                for target in targets:
-                    verdict = self._verdict(spot, target, part, doses)
+                for target in meant_here:
+                    verdict = self._verdict(spot, target, here)
                     if verdict is None:
                         continue
-                    if advises and not quoted and (inside or recommends):
+                    if advises and not quoted:
                         return verdict, None
-                    if verdict.rule not in ("dose-tenfold",):
+                    if verdict.action == "replaced":
                         keep = keep or _Topic(verdict, asks)
         if not asks:
-            wrong = self._wrong_dose(doses, targets, words, segments, leading if listed else (False, False))
+            wrong = self._wrong_dose(doses, targets, words, starts, segments, leading if listed else (False, False))
             if wrong is not None:
                 return wrong, None
         return None, keep
 
-    def _named(self, words: list[str]) -> tuple[list[_Spot], list[tuple[int, str]], list[tuple[int, str]]]:
-        """Drugs and poisons, species meant, species excluded (`in dogs, not cats`)."""
+    def _remember(self, spots: list[_Spot], asks: bool) -> _Topic | None:
+        """A drug spoken of for people that one of the animals must not have."""
+        for spot in spots:
+            for target in self.patients:
+                verdict = self._verdict(spot, target, _Here([], [], None, frozenset()))
+                if verdict is not None:
+                    return _Topic(verdict, asks)
+        return None
+
+    def _named(
+        self, words: list[str]
+    ) -> tuple[list[_Spot], list[tuple[int, str]], list[tuple[int, str]], list[tuple[int, str]]]:
+        """Drugs and poisons, species meant, species excluded (`in dogs, not cats`), routes."""
+        routes: list[tuple[int, str]] = []
         spots: list[_Spot] = []
         species: list[tuple[int, str]] = []
         denied: list[tuple[int, str]] = []
@@ -692,10 +744,12 @@ class _Judge:
                         name = str(term.value if term.kind == "species" else term.more)
                         (denied if _excluded(words, place, denied) else species).append((place, name))
                         break
+                    if term.kind == "route" and term.value:
+                        routes.append((place, term.value))
                 place = end
             else:
                 place += 1
-        return spots, species, denied
+        return spots, species, denied, routes
 
     def _targets(
         self, species: list[tuple[int, str]], denied: list[tuple[int, str]], header: str, words: list[str]
@@ -706,7 +760,7 @@ class _Judge:
         if not names and not excluded and _HUMANS.intersection(words):
             return []
         if not names and header:
-            _, heading, _ = self._named(tokens(header)[0])
+            _, heading, _, _ = self._named(tokens(header)[0])
             names = dict.fromkeys(name for _, name in heading if name not in excluded)
         if not names:
             return [patient for patient in self.patients if patient.species_name not in excluded]
@@ -734,33 +788,37 @@ class _Judge:
                 if row not in self._not_checked:
                     self._not_checked.append(row)
 
-    def _verdict(self, spot: _Spot, target: Patient, part: list[str], doses: list[Medication]) -> Verdict | None:
+    def _verdict(self, spot: _Spot, target: Patient, here: _Here) -> Verdict | None:
         """Why this animal must not have what a spot names."""
         for generic in spot.drugs:
-            drug = self._records.drugs[generic]
-            given = next((one for one in doses if generic in one.drugs), None)
+            given = next((one for one in here.doses if generic in one.drugs), None)
             per_kg = None if given is None else _per_kg(given, target)
-            rule = self._rule(drug, target, per_kg, None if given is None else given.route)
-            if rule is not None:
-                return self._says(rule, generic, target)
+            found = self._rule(self._records.drugs[generic], target, per_kg, here.route, here.beside - {generic})
+            if found is not None:
+                return self._says(found, generic, target)
         for name in spot.classes:
-            for drug in (one for one in self._records.drugs.values() if name in one.classes):
-                rule = self._rule(drug, target, None, None)
-                if rule is not None and name in rule.classes:
-                    return self._says(rule, name.replace("_", " "), target)
-                break
+            drug = next((one for one in self._records.drugs.values() if name in one.classes), None)
+            found = None if drug is None else self._rule(drug, target, None, here.route, frozenset())
+            if found is not None and name in found[0].classes:
+                return self._says(found, name.replace("_", " "), target)
         if spot.toxin is not None and not spot.drugs:
             toxin = self._records.toxins[spot.toxin]
-            if target.species_name in toxin.no_safe_amount_species and _praises(part):
+            if target.species_name in toxin.no_safe_amount_species and _praises(here.words):
                 return self._poison(toxin, target)
         return None
 
-    def _rule(self, drug: Drug, target: Patient, dose: PerKg | None, route: str | None) -> RuleRecord | None:
-        """The absolute rule that forbids this drug, at this dose, to this animal."""
+    def _rule(
+        self, drug: Drug, target: Patient, dose: PerKg | None, route: str | None, beside: frozenset[str]
+    ) -> tuple[RuleRecord, bool] | None:
+        """The absolute rule that forbids this drug, at this dose, to this animal; and whether it is law everywhere.
+
+        A ban of one country alone doesn't hold everywhere; a ban of three of the five, or any other rule, does.
+        """
         single = dose.single if dose is not None and dose.unit == "mg" else None
-        key = (drug.generic, id(target), single, route)
+        key = (drug.generic, id(target), single, route, beside)
         if key not in self._forbidden:
             others = [one for one in _taken(target, self._records) if one.generic != drug.generic]
+            others += [self._records.drugs[name] for name in beside]
             given = rules.Given(
                 drug=drug,
                 route=route,
@@ -769,22 +827,33 @@ class _Judge:
                 co_classes=frozenset(name for one in others for name in one.classes),
             )
             matches, _ = rules.hold(target, given, self._facts.jurisdiction, self._records)
+            holding = [
+                match.rule
+                for match in matches
+                if match.rule.severity == "absolute"
+                and (
+                    match.rule.action == "forbid"
+                    or (
+                        match.rule.action == "limit" and dose is not None and not within_limit(match.rule, dose, target)
+                    )
+                )
+            ]
             found = None
-            for match in matches:
-                rule = match.rule
-                if rule.severity != "absolute" or rule.action not in ("forbid", "limit"):
-                    continue
-                if rule.action == "limit" and (dose is None or within_limit(rule, dose, target)):
-                    continue
-                found = rule
-                break
+            if holding:
+                lawless = next((rule for rule in holding if not rule.trigger.jurisdiction), None)
+                countries = {name for rule in holding for name in rule.trigger.jurisdiction}
+                found = (lawless or holding[0], lawless is not None or len(countries) >= _COUNTRIES_ENOUGH)
             self._forbidden[key] = found
         return self._forbidden[key]
 
-    def _says(self, rule: RuleRecord, named: str, target: Patient) -> Verdict:
+    def _says(self, found: tuple[RuleRecord, bool], named: str, target: Patient) -> Verdict:
+        """The rule's own words; where one country's law forbids and no country is known, a vet keeps the text."""
+        (rule, everywhere), owner = found, self._audience == "owner"
+        foreign = not everywhere and self._facts.jurisdiction is None and not owner
         what = f"the text recommended {named} for {_whom(target)}."
-        says = rule.owner_text if self._audience == "owner" else rule.text
-        return Verdict(rule.id, rule.severity, what, says, rule.sources[0].json)
+        says = rule.owner_text if owner else rule.text
+        action: Literal["replaced", "annotated"] = "annotated" if foreign else "replaced"
+        return Verdict(rule.id, rule.severity, what, says, rule.sources[0].json, action)
 
     def _poison(self, toxin: Toxin, target: Patient) -> Verdict:
         row = next(
@@ -804,23 +873,19 @@ class _Judge:
         return [one for one in read(text, self._records).medications if one.drugs]
 
     def _wrong_dose(
-        self,
-        doses: list[Medication],
-        targets: list[Patient],
-        words: list[str],
-        segments: list[tuple[int, int]],
-        leading: tuple[bool, bool],
-    ) -> Verdict | None:
-        """A dose that is ten times what the record of this species says."""
-        if not doses or leading[0] or any(_polarity(words[start:end])[0] and _has_dose(words[start:end])
-                                          for start, end in segments):  # fmt: skip
-            return None
+        self, doses: list[Medication], targets: list[Patient], words: list[str], starts: list[int],
+        segments: list[tuple[int, int]], leading: tuple[bool, bool],
+    ) -> Verdict | None:  # fmt: skip
+        """A dose that is many times what the record of this species says; warnings and histories are none."""
         for one in doses:
+            place = next((place for place, start in enumerate(starts) if start >= one.span[0]), 0)
+            part = next((words[start:end] for start, end in segments if start <= place < end), [])
+            if leading[0] or _polarity(part)[0] or not _PAST.isdisjoint(part):
+                continue
             for target in targets:
                 dose = _per_kg(one, target)
-                if dose is None:
-                    continue
-                for generic in one.drugs:
+                for generic in one.drugs if dose is not None else ():
+                    assert dose is not None
                     verdict = self._tenfold(self._records.drugs[generic], dose, one, target)
                     if verdict is not None:
                         return verdict
@@ -855,6 +920,7 @@ class _Judge:
         )
 
 
+_COUNTRIES_ENOUGH = 3
 _SLIP = Decimal("9.5")
 _ABOVE = Decimal("1.25")
 _FAR_ABOVE = Decimal(3)
@@ -871,6 +937,13 @@ def _spot(terms: Sequence[Term], start: int, end: int) -> _Spot | None:
     toxin = next((term.value for term in terms if (term.kind == "toxin" and not term.foreign)
                   or (term.kind == "product" and term.more[1])), None)  # fmt: skip
     return _Spot(start, end, drugs, classes, toxin) if drugs or classes or toxin else None
+
+
+def _given_together(part: list[str], spots: Sequence[_Spot]) -> frozenset[str]:
+    """Drugs that these words give with one another: `meloxicam and carprofen`, not `meloxicam or carprofen`."""
+    if len(spots) < 2 or "or" in part or not any(word in ("and", "with", "plus", "+", "together") for word in part):
+        return frozenset()
+    return frozenset(drug for spot in spots for drug in spot.drugs)
 
 
 def _excluded(words: list[str], place: int, denied: list[tuple[int, str]]) -> bool:
@@ -890,19 +963,29 @@ def _segments(words: list[str]) -> list[tuple[int, int]]:
     """Parts of a sentence that speak for themselves; each is start and end."""
     cuts = [0]
     last = len(words)
-    conditional = bool(words) and words[0] in _CONDITIONS
+    conditional = bool(words) and (words[0] in _CONDITIONS or words[0] in _CONCESSIONS)
     for place in range(1, last):
         word = words[place]
         following = words[place + 1] if place + 1 < last else ""
-        if word in _BREAKS or word == ";":
+        swapped = (word == "instead" and following == "of") or (word == "rather" and following == "than")
+        if word in _STOPS:
+            cuts.append(place + 1)
+            conditional = following in _CONDITIONS or following in _CONCESSIONS
+        elif word in _BREAKS or word == ";" or swapped:
             cuts.append(place)
-            conditional = word in _CONDITIONS
+            conditional = word in _CONDITIONS or word in _CONCESSIONS
         elif (word == "," and (following in _IMPERATIVES or following in _FRESH or conditional)) or (
             word == "and" and following in _IMPERATIVES
         ):
             cuts.append(place + 1)
             conditional = False
     return [(start, end) for start, end in zip(cuts, [*cuts[1:], last], strict=True) if start < end]
+
+
+def _is_conditional(part: list[str]) -> bool:
+    """Whether words only set a condition, or name what another thing is given in place of."""
+    first = part[0] if part else ""
+    return first in _CONDITIONS and (first not in ("instead", "rather") or part[1:2] in (["of"], ["than"]))
 
 
 def _polarity(part: list[str], header: bool = False) -> tuple[bool, bool]:
@@ -914,8 +997,9 @@ def _polarity(part: list[str], header: bool = False) -> tuple[bool, bool]:
             continue
         if word in _NEGATORS:
             ahead = part[place + 1 : place + 4]
-            if ahead[:1] and ahead[0] in _LIMITS:
-                settled = place + 1
+            limit = next((count for count, one in enumerate(ahead) if one in _LIMITS), None)
+            if limit is not None or (ahead and ahead[0] in ("only", "just")):
+                settled = place + 1 + (limit or 0)
                 recommends = True
                 continue
             harmless = next(
@@ -954,7 +1038,10 @@ def _is_quoted(text: str, starts: list[int], place: int, words: list[str]) -> bo
     before = text[: starts[place]]
     if before.count('"') % 2 == 1 or before.count("\u201c") > before.count("\u201d"):
         return True
-    return any(one in ("asked", "mentioned", "wrote", "said", "asking") for one in words[:place])
+    return any(
+        one in ("asked", "mentioned", "wrote", "said", "asking") and words[max(0, at - 1)] in _SPEAKERS
+        for at, one in enumerate(words[:place])
+    )
 
 
 def _praises(part: list[str]) -> bool:
