@@ -8,6 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,19 +74,25 @@ def _has_something(facts: Facts) -> bool:
 
 def _assessment(page: _Page, facts: Facts, pictures: list[Picture]) -> None:
     owner = facts.audience == "owner"
+    pressing = facts.triage is not None and facts.triage.level in ("emergency", "urgent")
+    if not pressing:
+        _forbidden(page, facts)
     if facts.triage is not None:
         _urgency(page, facts, facts.triage, owner)
     _understood(page, facts)
     for picture in pictures:
         _picture(page, picture)
-    for answer in facts.exposures:
-        _exposure(page, answer, owner)
+    for answer in filter(_happened, facts.exposures):
+        _exposure(page, facts, answer, owner)
     _findings(page, facts, owner)
     _doses(page, facts, owner)
+    for answer in filterfalse(_happened, facts.exposures):
+        _exposure(page, facts, answer, owner)
     _calculations(page, facts)
     _rules(page, facts)
     if not _has_something(facts) and not pictures:
-        page.say("I found no drug, poison or warning sign in this that I have a record of.")
+        if not facts.rules and not facts.not_checked:
+            page.say("I found no drug, poison or warning sign in this that I have a record of.")
         page.say(_CAN)
     _not_checked(page, facts)
     _asks(page, facts)
@@ -143,7 +150,7 @@ class _Page:
         for number, source in self._sources.values():
             parts = [str(source[name]) for name in ("title", "publisher", "url") if source.get(name)]
             read_on = f" (read {source['read_on']})" if source.get("read_on") else ""
-            lines.append(f"[{number}] {', '.join(parts)}{read_on}")
+            lines.append(f"[{number}] “{', '.join(parts)}”{read_on}")
         if lines:
             self._blocks.append("\n".join(["Sources:", *lines]))
 
@@ -160,6 +167,14 @@ def _phrases() -> Mapping[str, Mapping[str, str]]:
 # The parts, in their order.
 
 
+def _forbidden(page: _Page, facts: Facts) -> None:
+    """What must not be given, before anything calmer is said."""
+    rows = [row for row in _warnings(facts) if row.get("severity") == "absolute" and row.get("drugs")]
+    named = dict.fromkeys(" with ".join(sorted(map(str, _list(row, "drugs")))) for row in rows)
+    if named:
+        page.say(f"CONTRAINDICATED, see the findings: {'; '.join(named)}.")
+
+
 def _urgency(page: _Page, facts: Facts, triage: Triage, owner: bool) -> None:
     phrases = _phrases()
     language = facts.language.partition("-")[0].lower()
@@ -171,15 +186,16 @@ def _urgency(page: _Page, facts: Facts, triage: Triage, owner: bool) -> None:
         lines.append(f"See a vet within {_minutes(triage.see_within_min)}.")
     if triage.reason and not (triage.level == "home_care" and not triage.red_flags and not facts.exposures):
         lines.append(triage.reason)
-    if not owner and triage.vtl_colour:
+    if not owner and triage.vtl_colour and triage.level in ("emergency", "urgent"):
         lines.append(f"Veterinary Triage List colour: {triage.vtl_colour}.")
     page.say("\n".join(lines))
     page.list("Warning signs in what you wrote", [_flag(page, flag, triage) for flag in triage.red_flags])
-    actions = [str(action) for answer in facts.exposures for row in _agents(answer) for action in _list(row, "actions")]
+    met = [answer for answer in facts.exposures if _happened(answer)]
+    actions = [str(action) for answer in met for row in _agents(answer) for action in _list(row, "actions")]
     if triage.level == "emergency" and owner:
         actions.append("Call the nearest open vet and go; say on the phone what happened and when.")
-    page.list("What to do now", (_sentence(action[:1].upper() + action[1:]) for action in actions))
-    contacts = list(triage.contacts) or [row for answer in facts.exposures for row in _rows(answer, "contacts")]
+    page.list("What to do now", (_sentence(_capital(action)) for action in actions))
+    contacts = list(triage.contacts) or [row for answer in met for row in _rows(answer, "contacts")]
     page.list("Who to call", [_contact(row) for row in contacts[:CONTACTS_MAX]])
 
 
@@ -239,10 +255,11 @@ def _animal(patient: Json) -> str:
         )
         words.append(f"{_figure(weight_kg)} kg{given}")
     words += [name for name in ("pregnant", "lactating") if patient.get(name) is True]
-    for name, lead in (("conditions", "with"), ("allergies", "allergic to"), ("medications", "on")):
+    for name, lead in (("conditions", "with"), ("allergies", "allergic to"), ("medications", "already on")):
         rows = [_named(row) for row in _list(patient, name)]
         if rows:
-            words.append(f"{lead} {', '.join(rows)}")
+            quoted = [f"“{row}”" for row in rows] if name == "medications" else rows
+            words.append(f"{lead} {', '.join(quoted)}")
     called = f"{patient['name']}: " if patient.get("name") and words else ""
     return called + ", ".join(words)
 
@@ -264,12 +281,26 @@ def _picture(page: _Page, picture: Picture) -> None:
     )
 
 
+def _happened(answer: Json) -> bool:
+    """Whether the animal met it, or somebody only asks what would be if."""
+    return answer.get("status") != "asked"
+
+
+def _whose(facts: Facts, row: Json) -> str:
+    """Which animal a row is about, where there are several."""
+    place = row.get("patient")
+    if not isinstance(place, int) or not 0 <= place < len(facts.patients) or len(facts.patients) < 2:
+        return ""
+    patient = facts.patients[place]
+    return f"{patient.get('name') or patient.get('species') or f'animal {place + 1}'}: "
+
+
 def _agents(answer: Json) -> list[Json]:
     """The rows of an exposure's answer, one an agent."""
     return _rows(answer, "agents") or [answer]
 
 
-def _exposure(page: _Page, answer: Json, owner: bool) -> None:
+def _exposure(page: _Page, facts: Facts, answer: Json, owner: bool) -> None:
     if answer.get("covered") is False:
         names = [str(row.get("text")) for row in _rows(answer, "not_checked") if row.get("text")]
         near = [str(name) for name in _list(answer, "nearest")]
@@ -279,7 +310,10 @@ def _exposure(page: _Page, answer: Json, owner: bool) -> None:
         )
         return
     for row in _agents(answer):
-        lines = [_heading(row), *_arithmetic(page, row)]
+        lines = [_whose(facts, answer) + _heading(row), *_arithmetic(page, row)]
+        if not _happened(answer) and _list(row, "actions"):
+            lines.insert(0, "You ask what would be if; nothing says that it happened. If it does:")
+            lines += [f"Then: {' '.join(_sentence(_capital(str(one))) for one in _list(row, 'actions'))}"]
         if row.get("no_safe_amount"):
             lines.append(
                 "No amount of it is known to be safe for this animal: the amount does not predict the outcome."
@@ -309,7 +343,7 @@ def _once(effects: list[Any]) -> list[str]:
 def _heading(row: Json) -> str:
     substance = str(row.get("substance") or row.get("agent") or "the substance")
     severity = f": {_spaced(row['severity'])}" if row.get("severity") else ""
-    return f"{substance[:1].upper()}{substance[1:]}{severity}."
+    return f"{_capital(substance)}{severity}."
 
 
 def _arithmetic(page: _Page, row: Json) -> list[str]:
@@ -387,9 +421,16 @@ def _emesis(page: _Page, row: Json, owner: bool) -> list[str]:
     return [f"Emesis: {said}. {why}{window}{cited}"]
 
 
+def _warnings(facts: Facts) -> list[Json]:
+    """What was found of drugs: by `check`, and beside the doses."""
+    rows = list(facts.findings)
+    known = {(str(row.get("rule")), str(row.get("text"))) for row in rows}
+    beside = [row for answer in facts.doses for row in _rows(answer, "warnings")]
+    return rows + [row for row in beside if (str(row.get("rule")), str(row.get("text"))) not in known]
+
+
 def _findings(page: _Page, facts: Facts, owner: bool) -> None:
-    rows = [row for row in facts.findings if row.get("text")]
-    rows += [row for answer in facts.doses for row in _rows(answer, "warnings") if row.get("text")]
+    rows = [row for row in _warnings(facts) if row.get("text")]
     rows.sort(key=lambda row: _SEVERITY.get(str(row.get("severity")), 2))
     lines = []
     for row in rows:
@@ -404,7 +445,7 @@ def _findings(page: _Page, facts: Facts, owner: bool) -> None:
         taken = f" Assumed: {'; '.join(map(str, assumed))}." if assumed else ""
         cited = page.cite(row.get("sources") or row.get("source"))
         said = f"{_sentence(str(row['text']))}{mechanism}{unless}{alternatives}{taken}"
-        lines.append(f"{label}{drugs}: {said}{cited}")
+        lines.append(f"{_whose(facts, row)}{label}{drugs}: {said}{cited}")
     page.list("Findings, the gravest first", lines)
 
 
@@ -424,11 +465,14 @@ def _doses(page: _Page, facts: Facts, owner: bool) -> None:
         weight_kg = _dict(_dict(answer, "calculation"), "inputs").get("weight_kg")
         if rows:
             at = f" at {_figure(weight_kg)} kg" if weight_kg is not None else ", per kg until the weight is known"
-            page.list(f"Doses of {drug} on record{at}", [_dose(page, row, weight_kg) for row in rows[:DOSES_MAX]])
+            page.list(
+                f"{_whose(facts, answer)}Doses of {drug} on record{at}",
+                [_dose(page, row, weight_kg) for row in rows[:DOSES_MAX]],
+            )
             if len(rows) > DOSES_MAX:
                 page.say(f"{len(rows) - DOSES_MAX} more are at /v1/clinic/dose.")
         else:
-            page.say(_no_dose(answer, drug))
+            page.say(_whose(facts, answer) + _no_dose(answer, drug))
         if answer.get("narrow"):
             page.say(_sentence(str(answer["narrow"])))
 
@@ -610,6 +654,10 @@ def _spaced(words: Any) -> str:
         .replace("extra_label", "extra-label")
         .replace("_", " ")
     )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _sentence(text: str) -> str:

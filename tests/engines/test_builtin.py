@@ -19,6 +19,7 @@ from tests.engines.upstreams import prompt as plain_prompt
 
 MODEL = load().models["vetx-23"]
 SOURCE = {"title": "A label", "publisher": "A maker", "url": "https://example.org/label", "read_on": "2026-01-15"}
+CALLER = Caller(1000, 1, "internal", frozenset({"chat"}), frozenset(), "acct_1000", "account", "Vetra-API")
 PICTURE = Picture(b"x", "image/jpeg", 800, 600, 640, {"kind": "photo", "notes": ["It is blurred"]})
 
 
@@ -132,6 +133,35 @@ async def test_contraindications_come_before_lesser_findings() -> None:
     assert labels[0] == "CONTRAINDICATED"
     assert labels == sorted(labels, key=["CONTRAINDICATED", "Major", "Moderate", "Note"].index)
     assert "- foozol 3 mg: no drug of this name is on record" in text
+
+
+def conversation(text: str, audience: Any = "clinician") -> Facts:
+    asked = Ask(CALLER, "vetx-23", (Message("user", (Text(text),)),), audience=audience)
+    return clinic().facts_for(asked)
+
+
+async def test_what_is_only_asked_about_is_not_told_as_if_it_had_happened() -> None:
+    text = await answer(conversation("Can I give my 4 kg cat paracetamol?", "owner"))
+    assert text.startswith("CONTRAINDICATED, see the findings: acetaminophen.")
+    assert "What to do now" not in text
+    assert "nothing says that it happened" in text
+    assert "Never give a cat paracetamol" in text
+    met = await answer(conversation("My 4 kg cat ate a 500 mg paracetamol tablet", "owner"))
+    assert met.startswith("EMERGENCY")
+    assert "What to do now" in met
+    assert "500 mg / 4 kg = 125 mg/kg" in met
+
+
+async def test_a_dose_asked_in_words_is_answered() -> None:
+    text = await answer(conversation("meloxicam dose for a 12 kg dog, 1.5 mg/mL"))
+    assert "0.1 mg/kg x 12 kg = 1.2 mg = 0.8 mL of 1.5 mg/mL" in text
+
+
+async def test_of_several_animals_each_row_says_whose_it_is() -> None:
+    patients = ({"species": "dog", "name": "Rex"}, {"species": "cat"})
+    rows = ({"text": "One", "patient": 0}, {"text": "Two", "patient": 1}, {"text": "Three", "patient": None})
+    text = await answer(facts(patients=patients, findings=rows))
+    assert "- Rex: Note: One.\n- cat: Note: Two.\n- Note: Three." in text
 
 
 async def test_nothing_on_record_clears_nothing() -> None:
@@ -260,5 +290,4 @@ def test_what_it_can_leave_it_leaves(fields: dict[str, Any]) -> None:
 
 
 def ask(fields: dict[str, Any]) -> Ask:
-    caller = Caller(1000, 1, "internal", frozenset({"chat"}), frozenset(), "acct_1000", "account", "Vetra-API")
-    return Ask(caller=caller, model="vetx-23", messages=(), passthrough=fields)
+    return Ask(caller=CALLER, model="vetx-23", messages=(), passthrough=fields)
