@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import secrets
@@ -18,19 +19,34 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 import uvicorn
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 from uvicorn.supervisors import Multiprocess
 
 from app.accounts.accounts import Account, Accounts
 from app.accounts.key_rows import DEFAULT_SCOPES, FIRST_KEY_SCOPES, KeyTerms
 from app.accounts.keys import KeyRing
+from app.api.body import invalid, parse_body
+from app.api.chat_request import ChatRequest
+from app.api.shapes import answer
+from app.api.shapes import usage as usage_shape
+from app.api.usage import UsageQuery, csv_of, report
 from app.base.clock import rfc3339
 from app.base.errors import Refused, StartRefused, VetxError
+from app.base.messages import Caller
 from app.base.money import dollars, nano
 from app.base.settings import Settings, read_settings
 from app.billing.ledger import Wallet
+from app.billing.reconcile import reconcile as broken_invariants
+from app.billing.tokens import Tokens
+from app.billing.usage import Reports
+from app.clinic import open_clinic, words
+from app.clinic.questions import CheckBody, DoseBody, ExposureBody, ExtractBody
+from app.main import ROOT, configure_logging, open_house, read_catalogue
+from app.media.pictures import real_format
 from app.storage import embedded, migrate
 from app.storage.engine import Database
+from app.turns.chat import Turn, begin
+from app.turns.house import House
 
 T = TypeVar("T")
 FIRST_CREDIT_NANO = 5_000_000_000
@@ -263,7 +279,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
     values = {}
     for name, value in settings.model_dump(exclude_none=True).items():
         plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-        values["VETX_" + name.upper()] = {True: "1", False: "0"}.get(plain, str(plain))
+        values["VETX_" + name.upper()] = str(int(plain) if isinstance(plain, bool) else plain)
     return values
 
 
@@ -529,8 +545,10 @@ def credits_show(account: str, database: str | None, data: Path | None, as_json:
 
 @cli.command()
 @click.argument("words")
-@click.option("--image", "images", multiple=True, type=click.Path(path_type=Path), help="A picture; repeat for several.")
-@click.option("--patient", help="The patient as JSON, like {\"species\":\"dog\",\"weight_kg\":12}.")
+@click.option(
+    "--image", "images", multiple=True, type=click.Path(path_type=Path), help="A picture; repeat for several."
+)
+@click.option("--patient", help='The patient as JSON, like {"species":"dog","weight_kg":12}.')
 @click.option("--audience", type=click.Choice(["clinician", "owner"]), help="Whom the answer is for.")
 @click.option("--model", default="vetx-23", show_default=True, help="A model's id.")
 @database_options
@@ -660,13 +678,11 @@ def usage(
     as_json: bool,
 ) -> None:
     """Show what ACCOUNT used, by day."""
-    query = UsageQuery.model_validate(
-        {
-            name: value
-            for name, value in {"from": since, "to": until, "tz": tz, "group_by": list(group_by), "limit": 1000}.items()
-            if value
-        }
-    )
+    given = {"from": since, "to": until, "tz": tz, "group_by": list(group_by), "limit": 1000}
+    try:
+        query = UsageQuery.model_validate({name: value for name, value in given.items() if value})
+    except ValidationError as error:
+        raise invalid(error) from None
 
     async def work(room: Books) -> dict[str, Any]:
         return await report(Reports(room.database), account_id(account), query)
@@ -692,7 +708,7 @@ def reconcile(database: str | None, data: Path | None, as_json: bool) -> None:
     """Check that the wallet adds up; exit code 1 if it does not."""
 
     async def work(room: Books) -> list[Any]:
-        return await reconcile_books(room.database)
+        return await broken_invariants(room.database)
 
     broken = run_books(settings_with(database_url=database, data_dir=data), work)
     words = "\n".join(str(row) for row in broken) or "The books add up: no invariant returns a row."
@@ -776,16 +792,17 @@ def doctor(database: str | None, data: Path | None, as_json: bool) -> None:
 
 def _look_at_database(settings: Settings) -> str:
     async def work(room: Books) -> str:
-        await room.database.ping()
-        return str(await room.database.version())
+        async with room.database.connection() as connection:
+            return str(await connection.fetchval("show server_version"))
 
     return f"PostgreSQL {run_books(settings, work)}"
 
 
 def _look_at_upstreams(settings: Settings) -> str:
     catalogue = asyncio.run(read_catalogue(settings))
-    served = ", ".join(f"{model.id} on {model.upstream or 'the built-in engine'}" for model in catalogue.models.values())
-    return served
+    return ", ".join(
+        f"{model.id} on {model.upstream or 'the built-in engine'}" for model in catalogue.models.values()
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:

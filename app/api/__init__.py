@@ -11,6 +11,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.types import ASGIApp
 
 from app.api.admin import AdminController
+from app.api.body import BODY_BYTES_MAX
 from app.api.chat import ChatController, EstimateController
 from app.api.clinic import ClinicController
 from app.api.credits import CreditsController
@@ -24,7 +25,6 @@ from app.api.schema import SchemaController
 from app.api.usage import UsageController
 from app.turns.house import House
 
-BODY_BYTES_MAX = 64 * 1024 * 1024
 CONTROLLERS = (
     AdminController,
     ChatController,

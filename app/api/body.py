@@ -9,10 +9,11 @@ from urllib.parse import parse_qsl
 from litestar import Request
 from pydantic import BaseModel, ValidationError
 
-from app.base.errors import Invalid, UnsupportedMediaType
+from app.base.errors import ClientGone, Invalid, TooLarge, UnsupportedMediaType
 
 M = TypeVar("M", bound=BaseModel)
 QUERY_FIELDS_MAX = 1_000
+BODY_BYTES_MAX = 64 * 1024 * 1024
 
 
 def path_of(location: Sequence[int | str]) -> str | None:
@@ -67,7 +68,29 @@ async def read_body(request: Request[Any, Any, Any], model: type[M]) -> M:
         UnsupportedMediaType: the body says it is something else than JSON.
     """
     must_be_json(request)
-    return parse_body(await request.body(), model)
+    return parse_body(await raw_body(request), model)
+
+
+async def raw_body(request: Request[Any, Any, Any]) -> bytes:
+    """The bytes of a request's body.
+
+    Raises:
+        TooLarge: more than 64 MiB.
+        ClientGone: the client hung up before it was whole.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        piece = message["body"]
+        size += len(piece)
+        if size > BODY_BYTES_MAX:
+            raise TooLarge("The body is over 64 MiB; send smaller or fewer pictures.")
+        pieces.append(piece)
+        if not message["more_body"]:
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def must_be_json(request: Request[Any, Any, Any]) -> None:

@@ -11,7 +11,7 @@ from litestar import Controller, Request, Response, post
 from litestar.status_codes import HTTP_200_OK
 from litestar.types import ASGIApp
 
-from app.api.body import must_be_json, parse_body
+from app.api.body import must_be_json, parse_body, raw_body
 from app.api.chat_request import ChatRequest
 from app.api.guards import caller_of, house_of, needs_scope
 from app.api.shapes import answer, replayed_stream, usage
@@ -26,17 +26,18 @@ from app.turns.house import House
 JSON = "application/json"
 
 
-async def _ask_of(request: Request[Any, Any, Any]) -> Ask:
+async def _ask_of(request: Request[Any, Any, Any]) -> tuple[Ask, bytes]:
     must_be_json(request)
-    return parse_body(await request.body(), ChatRequest).to_ask(caller_of(request))
+    raw = await raw_body(request)
+    return parse_body(raw, ChatRequest).to_ask(caller_of(request)), raw
 
 
-async def _claim_of(request: Request[Any, Any, Any], house: House) -> Claim | None:
+def _claim_of(request: Request[Any, Any, Any], raw: bytes, house: House) -> Claim | None:
     """The claim of the caller's Idempotency-Key, if there is one, on this method, path and body."""
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
-    same = f"{request.scope['method']} {request.scope['path']}\n".encode() + await request.body()
+    same = f"{request.scope['method']} {request.scope['path']}\n".encode() + raw
     return claim(key, request.headers["authorization"], same, house.pepper)
 
 
@@ -53,9 +54,8 @@ class ChatController(Controller):
         """Answer a conversation, streamed or whole."""
         started = time.monotonic()
         house = house_of(request)
-        ask = await _ask_of(request)
-        claimed = await _claim_of(request, house)
-        turn = await begin(ask, house, started, claimed)
+        ask, raw = await _ask_of(request)
+        turn = await begin(ask, house, started, _claim_of(request, raw, house))
         if isinstance(turn, Replay):
             return _replayed(turn, ask)
         gone = asyncio.ensure_future(hung_up(request.receive))
@@ -122,4 +122,5 @@ class EstimateController(Controller):
     @post("", status_code=HTTP_200_OK)
     async def create(self, request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
         """Tokens, the hold and the rules of a chat body, without asking an engine."""
-        return Response(await estimate(await _ask_of(request), house_of(request)))
+        ask, _ = await _ask_of(request)
+        return Response(await estimate(ask, house_of(request)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from litestar.connection import ASGIConnection, Request
@@ -53,10 +53,10 @@ async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
     state["rate_headers"] = await house.limits.admit(caller, bucket)
 
 
-def needs_scope(scope: str) -> Callable[[Connection, BaseRouteHandler], None]:
-    """A guard that lets only keys with `scope` pass."""
+def needs_scope(scope: str) -> Callable[[Connection, BaseRouteHandler], Awaitable[None]]:
+    """A guard that lets only keys with `scope` pass. (Litestar would run one that isn't async in a thread.)"""
 
-    def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+    async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         if scope not in caller_of(connection).scopes:
             raise Forbidden(f"This key lacks the scope {scope}; use one that has it.", code="scope_missing")
 

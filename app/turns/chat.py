@@ -18,7 +18,7 @@ from typing import Any, Literal
 import structlog
 
 from app.base.catalogue import Bill, Outcome, Settled
-from app.base.errors import InternalError, Refused, Unavailable, UpstreamTimeout
+from app.base.errors import ClientGone, InternalError, Refused, Unavailable, UpstreamTimeout
 from app.base.messages import Ask, Delta, Intervention, Json, ToolCallDelta, UpstreamUsage
 from app.billing.idempotency import Claim, Replay
 from app.turns.house import House
@@ -231,7 +231,7 @@ class Turn:
             Refused: the engine failed after content was sent, or the client has gone.
         """
         await self._something()
-        if isinstance(self._failure, _ClientGone):
+        if isinstance(self._failure, ClientGone):
             raise self._failure
         if self._buffer:
             batch = list(self._buffer)
@@ -253,7 +253,7 @@ class Turn:
     def client_gone(self) -> None:
         """The client hung up: stop the engine; `close` then settles what was delivered."""
         if self.settled is None and not (self._ended and self._reader is None):
-            self._fail(_ClientGone("The client has gone."))
+            self._fail(ClientGone())
             self._ended = True
             self._changed.set()
             if self._reader is not None:
@@ -302,13 +302,13 @@ class Turn:
         if self.settled is not None:
             return
         failure = self._failure
-        gone = failure is None or isinstance(failure, _ClientGone)
+        gone = failure is None or isinstance(failure, ClientGone)
         if gone and (self._delivered or self._delivered_calls):
             await self.count()
             self.settled = await self._house.wallet.settle(self.bill, self._outcome("client_gone", 200))
             return
         reason = "client_gone" if failure is None else (failure.code or failure.type)
-        status = _ClientGone.status if failure is None else failure.status
+        status = ClientGone.status if failure is None else failure.status
         self.settled = await self._house.wallet.void(self.bill, self._outcome(reason, status))
 
     def _outcome(self, close_reason: str, http_status: int, sealed_answer: bytes | None = None) -> Outcome:
@@ -325,12 +325,6 @@ class Turn:
             rules=tuple(intervention.rule for intervention in interventions),
             sealed_answer=sealed_answer,
         )
-
-
-class _ClientGone(Refused):
-    """The client hung up; nobody reads this."""
-
-    status, type, code = 499, "api_error", "client_gone"
 
 
 def _stopping() -> Refused:
