@@ -16,6 +16,7 @@
         ├── UnsupportedMediaType  415  invalid_request_error
         ├── IdempotencyKeyReused  422  idempotency_error
         ├── RateLimited           429  rate_limit_error
+        ├── ClientGone            499  nobody reads it: the client hung up
         ├── InternalError         500  api_error
         ├── UpstreamError         502  api_error
         ├── Unavailable           503  api_error: overloaded, database_unavailable, model_not_configured
@@ -201,6 +202,15 @@ class RateLimited(Refused):
     ) -> None:
         super().__init__(message, code=code, retry_after_s=retry_after_s)
         self.rate_headers = tuple(rate_headers)
+
+
+class ClientGone(Refused):
+    """The client hung up; nobody reads this."""
+
+    status, type, code = 499, "api_error", "client_gone"
+
+    def __init__(self) -> None:
+        super().__init__("The client has gone.")
 
 
 class InternalError(Refused):

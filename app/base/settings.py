@@ -20,7 +20,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     database_url: str | None = Field(None, repr=False, description="PostgreSQL 15 or newer; absent: the embedded one.")
-    migration_url: str | None = Field(None, repr=False, description="The same database as an owner role, for migrations only.")
+    migration_url: str | None = Field(
+        None, repr=False, description="The same database as an owner role, for migrations only."
+    )
     data_dir: Path | None = Field(None, description="Folder of the embedded database and the master key.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
