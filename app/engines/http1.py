@@ -324,6 +324,7 @@ class Pool:
         self._path = parts.path.rstrip("/")
         host = f"[{self._host}]" if ":" in self._host else self._host
         lines = [f"Host: {host}:{parts.port}" if parts.port else f"Host: {host}", "User-Agent: vetx"]
+        lines.append("Accept-Encoding: identity")
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._lines = "\r\n".join(lines)
         self._idle: list[Connection] = []

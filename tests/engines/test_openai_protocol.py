@@ -102,6 +102,7 @@ async def test_our_system_text_is_the_first_message_and_unchanged() -> None:
     head = server.exchanges[0].head
     assert head.startswith("POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:")
     assert f"\r\nAuthorization: Bearer {KEY}\r\n" in head
+    assert "\r\nAccept-Encoding: identity\r\n" in head
 
 
 async def test_only_our_pixels_go_on_and_only_to_a_model_that_sees() -> None:
