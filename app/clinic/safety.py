@@ -41,6 +41,7 @@ Json = dict[str, Any]
 # -- rules and prompt --
 
 RULES_MAX = 24
+NEEDS_MAX = 6
 PROMPT_FILES = ("vetx", "vision", "owner", "clinician")
 _RANKS = rules.RANKS
 
@@ -71,7 +72,8 @@ def rules_for(
     by_id = _index(records).by_id
     named = [by_id[str(row["rule"])] for row in findings if row.get("rule") in by_id]
     in_play = [records.drugs[name] for name in dict.fromkeys(drugs) if name in records.drugs]
-    about = [record for drug in in_play for record in rules.of_drug(drug, records) if _concerns(record, patients)]
+    about = [record for drug in in_play for record in rules.of_drug(drug, records) if _concerns(record, patients)
+             and (record.severity == "absolute" or (record.severity == "high" and _only_species(record)))]  # fmt: skip
     for record in (*named, *sorted(about, key=lambda one: _RANKS[one.severity])):
         law = record.trigger.jurisdiction
         if not law or jurisdiction is None or jurisdiction in law:
@@ -199,8 +201,9 @@ def _facts_sections(facts: Facts) -> Iterable[str]:
     yield _section("Exposures, computed", (_exposure_line(row) for row in facts.exposures))
     if facts.audience != "owner":
         yield _section("Doses, computed from records", (line for row in facts.doses for line in _dose_lines(row)))
-    yield _section("Ask for", (str(row["ask"]) for row in facts.needs))
-    yield _section("Not checked", (f"{row.get('text')}: {row.get('why')}" for row in facts.not_checked))
+    yield _section("Ask for", (str(row["ask"]) for row in facts.needs[:NEEDS_MAX]))
+    unknown = [row for row in facts.not_checked if not str(row.get("why")).startswith("missing")]
+    yield _section("Not checked", (f"{row.get('text')}: {row.get('why')}" for row in unknown))
 
 
 def _patient_line(patient: Mapping[str, Any]) -> str:
@@ -326,9 +329,11 @@ _ANIMAL_IT = vocabulary("plenty water time some food space rest fluids access lo
 _YES = vocabulary("yes sure absolutely certainly definitely yeah yep si oui ja")
 _PRAISE = vocabulary("safe ok okay fine harmless alright safely")
 _TOXIN_PRAISE = vocabulary(
-    "safe safely ok okay fine harmless healthy treat treats snack snacks enjoy feed offer give worry good alright "
-    "unlikely tolerate tolerated nothing love eat have"
+    "safe safely ok okay fine harmless healthy enjoy feed offer give worry good alright unlikely tolerate "
+    "tolerated nothing"
 )
+_TREATS = frozenset(("treat", "treats", "snack", "snacks"))
+_BEFORE_TREAT = vocabulary("a as of healthy occasional good safe tasty nice training special favourite favorite great")
 _NOT_SPECIES = frozenset(("not", "except", "unlike", "excluding", "than", "without"))
 _LINKS = frozenset(("in", "for", "to", "your", "the", "a", "with", "of", "or", "and", "my"))
 
@@ -672,6 +677,7 @@ class _Judge:
         listed = bool(header) and _LIST_ITEM.match(text) is not None
         leading = _polarity(tokens(header)[0], header=True) if header else (False, False)
         keep: _Topic | None = None
+        noted: Verdict | None = None
         carried: _Spot | None = None
         for start, end in segments:
             inside = [spot for spot in spots if start <= spot.start < end]
@@ -688,6 +694,8 @@ class _Judge:
                 recommends = recommends or leading[1]
             past = not _PAST.isdisjoint(part)
             advises = not prohibits and not conditional and not asks and not past
+            if about[0].toxin is not None and not about[0].drugs:
+                recommends = _praises(part)
             advises = advises and (recommends or (dosed and bool(inside)))
             quoted = _is_quoted(text, starts, about[0].start, words)
             own = [one for one in species if start <= one[0] < end]
@@ -699,15 +707,16 @@ class _Judge:
                     verdict = self._verdict(spot, target, here)
                     if verdict is None:
                         continue
-                    if advises and not quoted:
+                    if advises and not quoted and verdict.action == "replaced":
                         return verdict, None
+                    noted = noted or (verdict if advises and not quoted else None)
                     if verdict.action == "replaced":
                         keep = keep or _Topic(verdict, asks)
         if not asks:
             wrong = self._wrong_dose(doses, targets, words, starts, segments, leading if listed else (False, False))
             if wrong is not None:
                 return wrong, None
-        return None, keep
+        return noted, keep
 
     def _remember(self, spots: list[_Spot], asks: bool) -> _Topic | None:
         """A drug spoken of for people that one of the animals must not have."""
@@ -1045,7 +1054,15 @@ def _is_quoted(text: str, starts: list[int], place: int, words: list[str]) -> bo
 
 
 def _praises(part: list[str]) -> bool:
-    return any(word in _TOXIN_PRAISE for word in part)
+    """Whether words call something good to eat."""
+    for place, word in enumerate(part):
+        before = part[place - 1] if place else ""
+        if word in _TREATS:
+            if before in _BEFORE_TREAT:
+                return True
+        elif word in _TOXIN_PRAISE or (word in _MODALS and not _AFTER_MODAL.isdisjoint(part[place + 1 : place + 4])):
+            return True
+    return False
 
 
 def _leans_on(words: list[str], topic: _Topic) -> bool:

@@ -1,0 +1,375 @@
+"""What the guard lets out: nothing the absolute rules forbid, everything else byte for byte, however it is cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.base.errors import BadData
+from app.base.messages import Facts, Rule, Triage
+from app.clinic import safety
+from app.clinic.patient import PatientShape, normalise
+from app.clinic.records import Records
+from app.clinic.safety import HELD_BYTES_MAX, SafetyGuard, load_prompts, render_prompt, rules_for
+
+ROOT = Path(__file__).resolve().parents[2]
+CHUNKINGS = (1, 7, 40, 10**9)
+CAT = {"species": "cat", "weight_kg": 4}
+DOG = {"species": "dog", "weight_kg": 10}
+COLLIE = {"species": "dog", "breed": "Collie", "weight_kg": 25}
+RABBIT = {"species": "rabbit", "weight_kg": 2}
+HORSE = {"species": "horse", "weight_kg": 500}
+COW = {"species": "cattle", "weight_kg": 600}
+ON_STEROID = {"species": "dog", "weight_kg": 20, "medications": ["prednisolone 10 mg PO BID"]}
+
+UNSAFE = [
+    (CAT, "You can give your cat 1/2 tablet of paracetamol.", "acetaminophen-cat"),
+    (CAT, "Acetaminophen 10 mg/kg PO q12h is an option.", "acetaminophen-cat"),
+    (CAT, "Give Tylenol every 8 hours.", "acetaminophen-cat"),
+    (CAT, "Paracetamol is safe for cats in small doses.", "acetaminophen-cat"),
+    (CAT, "Is paracetamol ok for cats? Yes, half a tablet is fine.", "acetaminophen-cat"),
+    (CAT, "Paracetamol is often used in people. Give it twice a day.", "acetaminophen-cat"),
+    (CAT, "Don't worry, give her some paracetamol.", "acetaminophen-cat"),
+    (CAT, "For pain: paracetamol 80 mg.", "acetaminophen-cat"),
+    (CAT, "Safe painkillers for cats:\n- Paracetamol\n- Buprenorphine", "acetaminophen-cat"),
+    (CAT, "Pain plan:\n1. Acetaminophen\n2. Rest", "acetaminophen-cat"),
+    (CAT, "| Drug | Dose |\n|---|---|\n| Acetaminophen | 10 mg/kg |", "acetaminophen-cat"),
+    (CAT, "Never give more than 10 mg/kg of acetaminophen.", "acetaminophen-cat"),
+    (CAT, "Do not exceed 20 mg/kg of paracetamol.", "acetaminophen-cat"),
+    (CAT, "Ibuprofen is not toxic to cats.", "ibuprofen-cat"),
+    (CAT, "There is no danger in using ibuprofen.", "ibuprofen-cat"),
+    (CAT, "You could try ibuprofen 50 mg once a day.", "ibuprofen-cat"),
+    (CAT, "Naproxen can be given to cats with food.", "naproxen-cat"),
+    (CAT, "Cats can have paracetamol in small doses.", "acetaminophen-cat"),
+    (CAT, "Give your cat a quarter of a Panadol tablet.", "acetaminophen-cat"),
+    (CAT, "Although toxic to some, acetaminophen works well and you can give 20 mg/kg.", "acetaminophen-cat"),
+    (CAT, "Use aspirin? No. Give paracetamol instead, 1/2 tablet.", "acetaminophen-cat"),
+    (CAT, "Acetaminophen is toxic in bulk. However, a small dose of paracetamol is fine.", "acetaminophen-cat"),
+    (CAT, "In cats, as in dogs, use acetaminophen at 10 mg/kg.", "acetaminophen-cat"),
+    (CAT, "Paracetamol needs care. It is safe at a low dose though.", "acetaminophen-cat"),
+    (CAT, "Give acetominophen twice daily.", "acetaminophen-cat"),
+    (CAT, "Apply the permethrin spot-on to the cat's neck.", "permethrin-cat"),
+    (CAT, "Lilies are harmless to cats, so don't worry.", "toxin-lilies"),
+    (DOG, "Give meloxicam 2 mg/kg by mouth once.", "dose-tenfold"),
+    (CAT, "Start with carprofen 40 mg/kg.", "dose-tenfold"),
+    (CAT, "Administer buprenorphine 0.2 mg/kg IM.", "dose-tenfold"),
+    (DOG, "Give carprofen 440 mg by mouth once daily.", "dose-tenfold"),
+    (DOG, "Carprofen 44 mg/kg PO q24h.", "dose-tenfold"),
+    (DOG, "Carprofen 20 mg/lb once daily.", "dose-tenfold"),
+    (DOG, "Give 4 tablets of 100 mg carprofen.", "dose-tenfold"),
+    (DOG, "Give 14 mL of meloxicam 1.5 mg/mL by mouth.", "dose-tenfold"),
+    (DOG, "Raisins are a healthy snack for dogs.", "toxin-grapes-raisins"),
+    (COLLIE, "Give ivermectin 0.3 mg/kg by mouth for mange.", "ivermectin-mdr1"),
+    (COLLIE, "Loperamide 0.1 mg/kg PO is a good option.", "loperamide-mdr1-dog"),
+    (RABBIT, "Use fipronil spot-on for the fleas.", "fipronil-rabbit"),
+    (RABBIT, "Amoxicillin 20 mg/kg PO BID is suitable.", "penicillin-oral-rabbit"),
+    (RABBIT, "Start clindamycin by mouth.", "lincosamide-rabbit"),
+    (HORSE, "Offer feed with monensin.", "ionophore-horse"),
+    (HORSE, "Give lincomycin for ten days.", "lincosamide-horse"),
+    (COW, "Chloramphenicol 20 mg/kg IM is effective.", "chloramphenicol-food-us"),
+    (ON_STEROID, "Add carprofen 4.4 mg/kg once daily.", "nsaid-corticosteroid"),
+    (DOG, "Give meloxicam 0.1 mg/kg together with carprofen 2 mg/kg.", "nsaid-nsaid"),
+    (DOG, "For your cat, use ibuprofen 5 mg/kg.", "ibuprofen-cat"),
+    (CAT, "NSAIDs: naproxen 5 mg/kg, meloxicam.", "naproxen-cat"),
+]  # fmt: skip
+
+SAFE = [
+    (CAT, "Never give acetaminophen to cats."),
+    (CAT, "Paracetamol is toxic to cats: even one tablet can kill."),
+    (CAT, "In dogs, not cats, acetaminophen may be used at 10 mg/kg."),
+    (CAT, "Do not give ibuprofen or paracetamol to your cat."),
+    (CAT, "You asked whether you can give your cat paracetamol."),
+    (CAT, "Can you give paracetamol to a cat? No, never."),
+    (CAT, "If your cat has eaten paracetamol, call a vet now."),
+    (CAT, "If you have already given paracetamol, note the time and the amount."),
+    (CAT, "Paracetamol poisoning is treated with acetylcysteine."),
+    (CAT, "There is no safe dose of paracetamol for cats."),
+    (CAT, "Avoid:\n- Paracetamol 10 mg/kg\n- Ibuprofen"),
+    (CAT, "## Toxic to cats\n- Paracetamol\n- Ibuprofen\n- Naproxen"),
+    (CAT, "Give your cat fresh water and keep it warm."),
+    (CAT, "Human painkillers such as paracetamol and ibuprofen can be fatal."),
+    (CAT, "Paracetamol, even in tiny doses, is deadly for cats. Give your cat water and keep it warm."),
+    (CAT, "Use buprenorphine instead of paracetamol."),
+    (CAT, "Instead of acetaminophen, use buprenorphine 0.02 mg/kg OTM."),
+    (CAT, "The owner gave 250 mg of paracetamol two hours ago."),
+    (CAT, "Acetaminophen can cause methaemoglobinaemia in cats."),
+    (CAT, "Lilies are extremely toxic to cats."),
+    (CAT, "Wait 10 minutes and check the gums again. He weighs 4 kg, eats 2.5 times a day."),
+    (CAT, "A 4 kg cat that ate 80 mg took 20 mg/kg of acetaminophen."),
+    (CAT, "The toxic dose of acetaminophen in cats is 10 mg/kg."),
+    (CAT, "Acetaminophen must not be given to this cat."),
+    (CAT, "Paracetamol is contraindicated in cats. It should not be given at any dose."),
+    (CAT, "Ask your vet before giving paracetamol or any human drug."),
+    (CAT, "Don't give paracetamol. It can destroy red blood cells. Take your cat to the vet."),
+    (CAT, "A single 325 mg tablet of acetaminophen can be lethal to a cat."),
+    (CAT, "Paracetamol is used in people for pain."),
+    (CAT, "While dogs may be given paracetamol under supervision, cats must never have it."),
+    (CAT, "Why not paracetamol? Because cats can't break it down."),
+    (CAT, 'The leaflet says "give one tablet of paracetamol"; that is for people.'),
+    (CAT, "Buprenorphine 0.02 mg/kg IM every 8 hours, e.g. for two days."),
+    (CAT, "Acetaminophen toxicosis: acetylcysteine first, then supportive care."),
+    (DOG, "Carprofen 4.4 mg/kg PO once daily, or 2.2 mg/kg twice daily."),
+    (DOG, "Give 44 mg of carprofen by mouth once daily."),
+    (DOG, "An overdose of carprofen, 44 mg/kg for example, damages the kidneys."),
+    (DOG, "The dog received 44 mg/kg of carprofen by mistake yesterday."),
+    (DOG, "Grapes and raisins are dangerous for dogs; no amount is known to be safe."),
+    (DOG, "Keep chocolate and raisins out of reach."),
+    (DOG, "Cats must never get ibuprofen."),
+    (DOG, "Meloxicam 0.2 mg/kg on the first day, then 0.1 mg/kg once daily."),
+    (COLLIE, "Ivermectin at mange doses must be avoided in Collies."),
+    (COLLIE, "The labelled heartworm dose of ivermectin, 0.006 mg/kg once a month, is safe in Collies."),
+    (RABBIT, "Never use fipronil in rabbits."),
+    (RABBIT, "Oral amoxicillin kills rabbits."),
+    (HORSE, "Monensin is lethal to horses even in small amounts."),
+    (HORSE, "Phenylbutazone 2.2 mg/kg PO twice daily."),
+    (COW, "Chloramphenicol is banned in food animals."),
+    (ON_STEROID, "Do not add carprofen while he is on prednisolone."),
+    (DOG, "His temperature is 39.5 °C (103.1 °F), pulse 120/min, CRT < 2 s; PCV 42 %."),
+    (DOG, "Offer 10 mL/kg of water, then food: 1/4 cup, 3-4 times a day."),
+    (DOG, "Dr. Smith, i.e. the surgeon, sees him at 10.30 on the 3rd."),
+    (DOG, "Ich empfehle Ruhe. 建议休息。 Repos, s'il vous plaît.\n\n\n\t– fin"),
+]  # fmt: skip
+
+
+def facts(*patients: dict[str, Any], audience: str = "clinician", jurisdiction: str | None = None) -> Facts:
+    """The facts of a request about these animals."""
+    return Facts(audience=audience, jurisdiction=jurisdiction, language="en", patients=patients)  # type: ignore[arg-type]
+
+
+def through(guard: SafetyGuard, text: str, size: int) -> str:
+    """The text through the guard in pieces of `size`."""
+    pieces = [guard.feed(text[place : place + size]) for place in range(0, len(text), size)]
+    return "".join([*pieces, guard.finish()])
+
+
+@pytest.mark.parametrize(("patient", "text", "rule"), UNSAFE, ids=[text[:50] for _, text, _ in UNSAFE])
+@pytest.mark.parametrize("audience", ["clinician", "owner"])
+def test_an_unsafe_sentence_never_goes_out(
+    patient: dict[str, Any], text: str, rule: str, audience: str, records: Records
+) -> None:
+    """Replaced, with the rule, its source and a hash of what was withheld; the same for every chunking."""
+    outcomes = set()
+    for size in CHUNKINGS:
+        guard = SafetyGuard(facts(patient, audience=audience), records, audience)
+        outcomes.add((through(guard, text, size), tuple(row.rule for row in guard.interventions)))
+
+    assert len(outcomes) == 1
+    shown, rules = outcomes.pop()
+    assert rules[0] == rule
+    assert "[Withheld: " in shown
+    row = guard.interventions[0]
+    assert (row.severity, row.action) == ("absolute", "replaced")
+    assert row.source["url"].startswith("http")
+    assert row.withheld_sha256 is not None
+    assert len(row.withheld_sha256) == 64
+
+
+@pytest.mark.parametrize(("patient", "text"), SAFE, ids=[text[:50] for _, text in SAFE])
+def test_a_safe_sentence_goes_out_as_it_is(patient: dict[str, Any], text: str, records: Records) -> None:
+    """Warnings, histories, questions, quotations and other animals' drugs are left alone."""
+    for size in CHUNKINGS:
+        guard = SafetyGuard(facts(patient), records, "clinician")
+
+        assert through(guard, text, size) == text
+        assert guard.interventions == []
+
+
+def test_what_follows_a_replaced_sentence_still_goes_out(records: Records) -> None:
+    guard = SafetyGuard(facts(CAT), records, "clinician")
+
+    shown = through(guard, "Rest is best.\nGive paracetamol 50 mg.\nKeep her warm. Call the vet.", 5)
+
+    assert shown.startswith("Rest is best.\nGive — [Withheld: ")
+    assert shown.endswith("]\nKeep her warm. Call the vet.")
+
+
+def test_words_that_name_nothing_are_not_held_for_a_moment(records: Records) -> None:
+    """Every piece that can't begin a hazard's name comes back from the very call that brought it."""
+    guard = SafetyGuard(facts(CAT), records, "clinician")
+
+    for piece in ("Keep", " him", " quiet", ",", " check", " his", " gums", ";", " see", " you", "!", " Bye", "\n"):
+        assert guard.feed(piece) == piece
+    assert guard.finish() == ""
+
+
+def test_no_more_than_the_bound_is_ever_held(records: Records) -> None:
+    guard = SafetyGuard(facts(CAT), records, "clinician")
+    text = "Paracetamol is dangerous " + "and so is this very long thing " * 2_000
+    out = ""
+    worst = 0
+
+    for place in range(0, len(text), 11):
+        out += guard.feed(text[place : place + 11])
+        worst = max(worst, place + 11 - len(out))
+
+    assert worst <= HELD_BYTES_MAX + 16
+    assert out + guard.finish() == text
+
+
+def test_a_long_line_without_a_space_is_cut_at_the_bound(records: Records) -> None:
+    text = "paracetamol-" + "x" * (HELD_BYTES_MAX * 2)
+    shown = {through(SafetyGuard(facts(CAT), records, "clinician"), text, size) for size in (1, 1000, 10**9)}
+
+    assert shown == {text}
+
+
+def test_a_ban_of_one_country_is_noted_for_a_vet_and_withheld_from_an_owner(records: Records) -> None:
+    """Oral meloxicam in cats: a boxed warning in the US, a label in the EU; with no country said, a vet keeps it."""
+    text = "Meloxicam 0.05 mg/kg PO once daily.\n"
+
+    vet = SafetyGuard(facts(CAT), records, "clinician")
+    assert through(vet, text, 9).startswith("Meloxicam 0.05 mg/kg PO once daily. [Note: United States")
+    assert (vet.interventions[0].action, vet.interventions[0].withheld_sha256) == ("annotated", None)
+    american = SafetyGuard(facts(CAT, jurisdiction="US"), records, "clinician")
+    assert "[Withheld" in through(american, text, 9)
+    european = SafetyGuard(facts(CAT, jurisdiction="EU"), records, "clinician")
+    assert through(european, text, 9) == text
+    owner = SafetyGuard(facts(CAT, audience="owner"), records, "owner")
+    assert "[Withheld" in through(owner, text, 9)
+
+
+def test_a_drug_for_nobody_in_particular_is_listed_as_not_checked(records: Records) -> None:
+    guard = SafetyGuard(facts(), records, "clinician")
+
+    assert through(guard, "Ibuprofen 10 mg/kg. Ibuprofen again.", 6) == "Ibuprofen 10 mg/kg. Ibuprofen again."
+    assert guard.not_checked == [{"text": "ibuprofen", "why": "missing_species"}]
+
+
+def test_with_two_patients_the_one_that_must_not_have_it_counts(records: Records) -> None:
+    guard = SafetyGuard(facts(DOG, CAT), records, "clinician")
+
+    assert "[Withheld" in through(guard, "Give ibuprofen 10 mg/kg.", 4)
+
+
+def test_a_guard_that_fails_raises_and_lets_nothing_out(records: Records) -> None:
+    broken = replace(facts(CAT), patients=({"species": "cat", "weight_kg": "heavy"},))
+    guard = SafetyGuard(broken, records, "clinician")
+
+    with pytest.raises(ValueError, match="weight_kg"):
+        through(guard, "Give paracetamol now.", 3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    text=st.text(max_size=200)
+    | st.lists(
+        st.sampled_from(
+            ["paracetamol", "give", "never", "cat", "10", "mg/kg", ".", "\n", " ", ", ", "it", "tablet", "1/2",
+             "half a ", "Tylen", "ol", "don't", "?", "lilies", "|", "- ", ":", "e.g. ", "\ud800", "\0", "é", "猫",
+             "扑热息痛", "0.", "5"]
+        ),
+        max_size=40,
+    ).map("".join),
+    cuts=st.lists(st.integers(1, 13), min_size=1, max_size=20),
+)  # fmt: skip
+def test_any_text_cut_anyhow_has_one_outcome(text: str, cuts: list[int], records: Records) -> None:
+    """No exception, and the same words whether it comes whole, by characters or in odd pieces."""
+    whole = through(SafetyGuard(facts(CAT), records, "clinician"), text, 10**9)
+    single = through(SafetyGuard(facts(CAT), records, "clinician"), text, 1)
+    guard, place, odd = SafetyGuard(facts(CAT), records, "clinician"), 0, []
+    for turn in range(len(text)):
+        step = cuts[turn % len(cuts)]
+        odd.append(guard.feed(text[place : place + step]))
+        place += step
+    assert whole == single == "".join([*odd, guard.finish()])
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(alphabet=st.characters(blacklist_categories=("L", "N")), max_size=300))
+def test_text_without_words_is_untouched(text: str, records: Records) -> None:
+    assert through(SafetyGuard(facts(CAT), records, "clinician"), text, 3) == text
+
+
+# -- rules and prompt --
+
+
+def test_rules_of_a_conversation_come_gravest_first(records: Records) -> None:
+    """Findings lead; then absolute rules on the drugs named; then what holds for the species anyway."""
+    cat = normalise(PatientShape.model_validate(CAT), records)
+
+    chosen = rules_for(
+        [cat], ["meloxicam"], records, "US", "clinician", [{"rule": "meloxicam-cat-us-oral"}, {"rule": "x"}]
+    )
+    names = [rule.id for rule in chosen]
+
+    assert names[0] == "meloxicam-cat-us-oral"
+    assert "acetaminophen-cat" in names
+    assert len(names) == len(set(names)) <= safety.RULES_MAX
+    assert all(rule.source["url"] for rule in chosen)
+
+
+def test_rules_without_a_drug_are_those_of_the_species(records: Records) -> None:
+    cat = normalise(PatientShape.model_validate(CAT), records)
+
+    names = {rule.id for rule in rules_for([cat], [], records, None, "owner")}
+
+    assert {"acetaminophen-cat", "ibuprofen-cat", "permethrin-cat"} <= names
+    assert rules_for([], [], records, None, "owner") == ()
+
+
+def test_rules_of_another_country_stay_out(records: Records) -> None:
+    cow = normalise(PatientShape.model_validate(COW), records)
+
+    american = {rule.id for rule in rules_for([cow], ["chloramphenicol"], records, "US", "clinician")}
+    european = {rule.id for rule in rules_for([cow], ["chloramphenicol"], records, "EU", "clinician")}
+
+    assert "chloramphenicol-food-us" in american - european
+    assert "chloramphenicol-food-eu" in european - american
+
+
+def test_the_prompt_begins_with_the_fixed_rules_whatever_the_facts(records: Records) -> None:
+    prompts = load_prompts(ROOT)
+    plain = render_prompt(facts(), prompts)
+    dog = {"species": "dog", "neutered": True, "medications": [{"name": "x"}], "conditions": ["a", "b"]}
+    row = {"substance": "s", "dose": None, "severity": "mild", "emesis": {"advised": "no"}, "actions": ["a"]}
+    rich = render_prompt(
+        replace(
+            facts(dog, audience="owner"),
+            language="es",
+            jurisdiction="EU",
+            triage=Triage("emergency", 0, "red", "Go now."),
+            rules=(Rule("r", "absolute", "Never X.", {}),),
+            needs=({"field": "weight", "why": "w", "ask": "Weight?"},),
+            findings=({"severity": "high", "text": "F"},),
+            exposures=(row,),
+            doses=({"drug": "d", "doses": [{"route": "PO"}]},),
+            not_checked=({"text": "zz", "why": "unknown_drug"}, {"text": "z", "why": "missing_age"}),
+        ),
+        prompts,
+        has_pictures=True,
+    )  # fmt: skip
+
+    assert plain.startswith(prompts.vetx)
+    assert rich.startswith(prompts.vetx)
+    for line in ("[absolute] Never X.", "Go now.", "Weight?", "es", "EU", "s: amount not known", "zz: unknown_drug",
+                 "neutered: yes", "medications: x", "conditions: a, b", prompts.vision, prompts.owner):  # fmt: skip
+        assert line in rich
+    assert "missing_age" not in rich
+    assert "Doses" not in rich.replace(prompts.vetx, "")
+    assert len(prompts.version) == 12
+
+
+def test_doses_reach_a_clinicians_prompt_as_computed() -> None:
+    row = {
+        "route": "PO",
+        "indication": "pain",
+        "per_kg": {"min": 2, "max": 4, "unit": "mg/kg"},
+        "frequency": "once a day",
+        "amount": {"min": 20, "max": 20, "unit": "mg"},
+    }
+    shown = render_prompt(replace(facts(), doses=({"drug": "carprofen", "doses": [row]},)), load_prompts(ROOT))
+
+    assert "carprofen, PO, pain, 2 to 4 mg/kg once a day, for this animal 20 mg" in shown
+
+
+def test_a_missing_prompt_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "vetx.md").write_text(" \n")
+
+    with pytest.raises(BadData, match="vetx"):
+        load_prompts(tmp_path)
