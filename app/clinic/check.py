@@ -332,7 +332,7 @@ def _daily(dose: PerKg, records: Sequence[DoseRecord], drug: Drug, patient: Pati
     """The day's total, where single doses are in range but come too often."""
     if dose.daily is None:
         return []
-    totals = [(dosing.daily_per_kg(row, patient.weight_kg, dose.unit) or Decimal(0), row) for row in records]
+    totals = [(dosing.daily_per_kg(row, patient.weight_kg, dose.unit), row) for row in records]
     most, record = max(totals, key=lambda pair: pair[0])
     for row in records:
         if row.max_daily is not None and patient.species is not None:

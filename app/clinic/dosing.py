@@ -237,11 +237,10 @@ def single_per_kg(record: DoseRecord, weight_kg: Decimal | None, numerator: str)
     return low, high
 
 
-def daily_per_kg(record: DoseRecord, weight_kg: Decimal | None, numerator: str) -> Decimal | None:
-    """The most of a record in a day [`numerator`/kg]; None where it can't be compared per kg."""
+def daily_per_kg(record: DoseRecord, weight_kg: Decimal | None, numerator: str) -> Decimal:
+    """The most of a record in a day [`numerator`/kg], for a record that `single_per_kg` can compare."""
     single = single_per_kg(record, weight_kg, numerator)
-    if single is None:
-        return None
+    assert single is not None
     if record.per == "day" or record.interval_h is None or record.interval_h.min >= 24:
         return single[1]
     return single[1] * 24 / record.interval_h.min

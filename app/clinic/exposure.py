@@ -507,11 +507,10 @@ def _one_in_unit(dose: _Dose, unit: str, weight_kg: Decimal) -> Decimal | None:
 
 def _shown_dose(own: list[_Dose], shared: list[_Dose], thresholds: list[Threshold], weight_kg: Decimal) -> Json | None:
     """The dose in the thresholds' own unit, else mg/kg of the agent or g/kg of the product."""
-    for unit in [*dict.fromkeys(row.unit for row in thresholds), "mg/kg", "g/kg"]:
-        value = _in_unit(own, shared, unit, weight_kg)
-        if value is not None:
-            return {"value": dosing.significant(value, 4), "unit": unit}
-    return None
+    units = [*dict.fromkeys(row.unit for row in thresholds), "mg/kg"]
+    values = ((_in_unit(own, shared, unit, weight_kg), unit) for unit in units)
+    known = ({"value": dosing.significant(value, 4), "unit": unit} for value, unit in values if value is not None)
+    return next(known, None)
 
 
 def _stronger(own: list[_Dose], weight_kg: Decimal | None, thresholds: list[Threshold], severity: str) -> list[str]:

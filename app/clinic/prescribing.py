@@ -11,7 +11,7 @@ from app.clinic import dosing, rules
 from app.clinic.check import PerKg, judge, unique_needs
 from app.clinic.dosing import Amount, Strength
 from app.clinic.patient import Patient, need
-from app.clinic.records import DoseRecord, Drug, Records
+from app.clinic.records import DoseRecord, Drug, Quantity, Records, Species
 from app.clinic.units import canonical, convert, dimensions, fold, number, shown, spelt
 from app.clinic.written import read_line
 
@@ -267,7 +267,7 @@ def _dose(
         text = f"{drug.generic} is dosed per m²; no surface formula for {patient.species.name} is on record."
         page.warnings.append({"rule": "no-surface-formula", "severity": "info", "text": text, "drugs": [drug.generic]})
     for match in matches:
-        amount = _limited(amount, match, weight_kg)
+        amount = _limited(amount, match, weight_kg, patient.species)
     each = _each(record, amount)
     forbidden = [match.rule.id for match in matches if match.rule.action == "forbid"]
     row = _row(record, amount, each, patient, weight_kg, jurisdiction)
@@ -281,17 +281,13 @@ def _dose(
     return row
 
 
-def _limited(amount: Amount | None, match: rules.Match, weight_kg: Decimal | None) -> Amount | None:
+def _limited(amount: Amount | None, match: rules.Match, weight_kg: Decimal | None, species: Species) -> Amount | None:
     """The amount under a rule's limit for one dose."""
     limit = match.rule.limit
     if amount is None or limit is None or limit.per == "day":
         return amount
-    value, unit = limit.value, limit.unit
-    if "/" in unit:
-        if weight_kg is None:
-            return amount
-        value, unit = limit.value * weight_kg, unit.split("/")[0]
-    most = convert(value, unit, amount.unit)
+    bound = dosing.whole(Quantity(limit.value, limit.unit), weight_kg, species)
+    most = None if bound is None else convert(bound.value, bound.unit, amount.unit)
     return amount if most is None else dosing.lowered(amount, most, f"rule {match.rule.id}")
 
 

@@ -14,10 +14,8 @@ def _lines(parts: Iterable[str]) -> str:
     return "\n".join(part for part in parts if part) + "\n"
 
 
-def _span(row: Mapping[str, Any] | None) -> str:
+def _span(row: Mapping[str, Any]) -> str:
     """`{min, max, unit}` as `1.2 to 2.4 mg`."""
-    if row is None:
-        return "not known"
     unit = spelt(row["unit"])
     return f"{row['min']} {unit}" if row["min"] == row["max"] else f"{row['min']} to {row['max']} {unit}"
 

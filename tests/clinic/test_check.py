@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from app.base.errors import Invalid
 from app.clinic import Clinic, open_clinic
+from app.clinic.questions import CheckBody
 from app.clinic.rules import same_condition
 from app.clinic.words import describe_check
 from app.clinic.written import read_line
@@ -300,6 +301,24 @@ def test_drugs_have_to_be_named(small: Clinic) -> None:
     assert caught.value.param == "drugs"
 
 
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("My 12 kg dog gets meloxicam 1.5 mg/mL, 8 mL once a day", "dose-tenfold"),
+        ("My 12 kg dog gets meloxicam 2 mg/kg PO once a day", "dose-tenfold"),
+        ("My 12 kg dog gets two 100 mg tablets of carprofen twice a day", "dose-above-range"),
+    ],
+)
+def test_doses_in_free_words_are_held_against_the_record(clinic: Clinic, text: str, rule: str) -> None:
+    assert rule in found(clinic.check({"text": text}))
+
+
+def test_a_checked_body_is_taken_as_it_is(small: Clinic) -> None:
+    body = CheckBody.model_validate({"patient": {"species": "dog"}, "drugs": ["alphadol 1.5 mg/kg"]})
+
+    assert small.check(body)["checked"][0]["drug"] == "alphadol"
+
+
 def test_free_words_are_checked_like_lines(clinic: Clinic) -> None:
     answer = clinic.check({"text": "My 4 kg cat got half a 500 mg paracetamol tablet"})
 
@@ -369,6 +388,7 @@ def test_conditions_meet_by_meaning(said: str, wanted: str, same: bool) -> None:
         ("alphadol 100 mcg every other day", ("100", "ug", None, "48")),
         ("alphadol 25 mg tablet, give 50 mg weekly", ("50", "mg", None, "168")),
         ("Alphavet25mg every 2 days", ("25", "mg", None, "48")),
+        ("alphadol 25 mg tablet SID", ("25", "mg", None, "24")),
         ("alphadol", (None, "", None, None)),
     ],
 )

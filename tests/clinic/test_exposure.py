@@ -290,6 +290,27 @@ def test_singulars_and_phrases_find_their_toxin(small: Clinic) -> None:
         assert small.exposure(ate(words))["covered"], words
 
 
+def test_nothing_eaten_is_minimal(small: Clinic) -> None:
+    answer = small.exposure(ate("weak bitter", 0, "g"))
+
+    assert (answer["dose"]["value"], answer["severity"]) == (0, "minimal")
+
+
+def test_an_unknown_amount_beside_a_known_one_keeps_the_worst_case(small: Clinic) -> None:
+    answer = small.exposure(
+        {
+            "patient": DOG,
+            "exposures": [
+                {"substance": "strong bitter"},
+                {"substance": "sour sweet", "amount": {"value": 1, "unit": "g"}},
+            ],
+        }
+    )
+
+    assert answer["severity"] == "severe"
+    assert {row["substance"]: row["severity"] for row in answer["agents"]} == {"bitter": "severe", "sour": "minimal"}
+
+
 def test_contacts_are_those_of_the_jurisdiction(small: Clinic) -> None:
     def names(**fields: Any) -> list[str]:
         return [row["name"] for row in small.exposure(ate("bitter", **fields))["contacts"]]
