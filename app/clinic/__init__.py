@@ -279,7 +279,7 @@ def _line(row: reading.Medication) -> str:
         parts.append(f"{format(row.tablets, 'f')} tablets")
     if row.volume_ml is not None:
         parts.append(f"{format(row.volume_ml, 'f')} mL")
-    elif row.amount is not None and row.tablets is None:
+    elif row.amount is not None and row.tablets is None and (row.per or row.unit not in ("kg", "lb", "st")):
         unit = "/".join((row.unit, *row.per)).replace("[IU]", "IU")
         parts.append(f"{shown(row.amount_max or row.amount, 8)} {unit}")
     parts += [row.route or "", row.frequency or ""]
