@@ -31,7 +31,7 @@ _ADMIT = """
 with quick as materialized (select set_config('synchronous_commit', 'off', true)),
 asked as (
     select a.account_id, a.bucket, a.wanted, a.places,
-        coalesce($5::float8, extract(epoch from clock_timestamp())::float8) as moment
+        coalesce($5::float8, extract(epoch from clock_timestamp())::float8 * $6::float8) as moment
     from quick, unnest($1::bigint[], $2::text[], $3::int[], $4::int[]) as a (account_id, bucket, wanted, places)
 )
 insert into rate_window as w (account_id, bucket, moment, places, granted, counts)
@@ -41,7 +41,9 @@ from asked
 on conflict (account_id, bucket) do update set (moment, places, granted, counts) = (
     select aged.moment, excluded.places, room.granted,
         array[aged.counts[1] + room.granted] || aged.counts[2:61]
-    from (select coalesce($5::float8, extract(epoch from clock_timestamp())::float8) as moment offset 0) as clock,
+    from (
+        select coalesce($5::float8, extract(epoch from clock_timestamp())::float8 * $6::float8) as moment offset 0
+    ) as clock,
     lateral (
         select clock.moment < w.moment - 2 as set_back,
             least(61, floor(greatest(clock.moment, w.moment)) - floor(w.moment))::int as elapsed offset 0
@@ -152,11 +154,17 @@ def rate_headers(window: Window | None) -> Headers:
 class Limits:
     """The limits of all accounts; what waits in this worker is decided in one statement."""
 
-    def __init__(self, database: Database, now_epoch_s: Callable[[], float] | None = None) -> None:
-        """Args:
-        now_epoch_s: a clock to replay hours with, for tests; None: the database's.
+    def __init__(
+        self, database: Database, *, now_epoch_s: Callable[[], float] | None = None, pace: float = 1.0
+    ) -> None:
+        """Both are for tests, which have no hours to wait.
+
+        Args:
+            now_epoch_s: a clock in the place of the database's.
+            pace: how many seconds the database's clock counts in one.
         """
         self._now_epoch_s = now_epoch_s
+        self._pace = pace
         self._queue: GroupCommit[_Asked, Window] = GroupCommit(database, self._decide)
 
     async def admit(self, caller: Caller, bucket: Bucket) -> Headers:
@@ -204,6 +212,7 @@ class Limits:
             [wanted[line] for line in lines],
             [limits[line] for line in lines],
             None if self._now_epoch_s is None else self._now_epoch_s(),
+            self._pace,
             timeout=DECIDE_TIMEOUT_S,
         )
         answers: dict[tuple[int, str], Iterator[Window]] = {}

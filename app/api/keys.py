@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.accounts.key_rows import DEFAULT_SCOPES, Key, KeyTerms, LimitReset, MemoryDefault, Scope
 from app.accounts.keys import GRACE_S_MAX, NAME_CHARACTERS_MAX
-from app.api.body import parse_body, read_body, read_query
+from app.api.body import must_be_json, parse_body, raw_body, read_body, read_query
 from app.api.guards import GivenCaller, GivenHouse, needs_scope
 from app.base.clock import rfc3339
 from app.base.errors import Invalid, NotFound
@@ -240,7 +240,8 @@ class KeysController(Controller):
         self, key_id: FromPath[str], request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller
     ) -> dict[str, Any]:
         """Make a key in the place of this one, which still works for the grace period; 0 ends it now."""
-        rotation = await read_body(request, Rotation) if await request.body() else parse_body(b"{}", Rotation)
+        must_be_json(request)
+        rotation = parse_body(await raw_body(request) or b"{}", Rotation)
         key, plain = await house.keys.rotate(
             caller.account_id, key_id_of(key_id), rotation.grace_period_seconds, held=caller.scopes
         )

@@ -20,14 +20,14 @@ def caller(account_id: int, requests_per_min: int | None) -> Caller:
     )
 
 
-def hammer(url: str, account_id: int, limit: int, run_s: float, pace: float | None) -> list[Told]:
-    """Ask with 4 tasks for `run_s` real seconds; with a pace, time runs that many times as fast as it does."""
+def hammer(url: str, account_id: int, limit: int, run_s: float, pace: float) -> list[Told]:
+    """Ask with 4 tasks for `run_s` real seconds, in which the database's clock counts `pace` times as many."""
     return asyncio.run(_hammer(url, account_id, limit, run_s, pace))
 
 
-async def _hammer(url: str, account_id: int, limit: int, run_s: float, pace: float | None) -> list[Told]:
+async def _hammer(url: str, account_id: int, limit: int, run_s: float, pace: float) -> list[Told]:
     database = await Database.open(url)
-    limits = Limits(database, None if pace is None else lambda: time.time() * pace)
+    limits = Limits(database, pace=pace)
     told: list[Told] = []
     until = time.monotonic() + run_s
 

@@ -41,7 +41,7 @@ def clock() -> Hand:
 @pytest.fixture
 async def replayed(database: Database, clock: Hand) -> AsyncIterator[Limits]:
     """Limits in a time of the test's own."""
-    opened = Limits(database, clock)
+    opened = Limits(database, now_epoch_s=clock)
     yield opened
     await opened.close()
 
@@ -124,7 +124,7 @@ async def test_processes_in_fast_time_keep_both_promises(fresh_url: str, account
 
 async def test_processes_in_real_time_let_in_exactly_the_limit(fresh_url: str, account: Account) -> None:
     with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(hammer, fresh_url, account.id, 50, 1.5, None) for _ in range(3)]
+        running = [pool.submit(hammer, fresh_url, account.id, 50, 1.5, 1.0) for _ in range(3)]
         told = [one for each in running for one in each.result()]
 
     assert sum(ok for ok, _, _ in told) == 50
