@@ -96,6 +96,12 @@ def find(substance: str, records: Records) -> tuple[Toxin, Product | None] | Non
     return toxin, product_named(toxin, name)
 
 
+def _words_of(toxin: Toxin) -> set[str]:
+    """Every full name of a toxin and of its products."""
+    products = (name for product in toxin.products for name in (product.name, *product.names))
+    return {fold(name) for name in (*toxin.all_names, *products)}
+
+
 def _percent_joined(name: str) -> str:
     return re.sub(r"\s+%", "%", name.replace("percent", "%"))
 
@@ -135,8 +141,16 @@ def _measure(toxin: Toxin, named: Product | None, given: Exposed) -> _Dose:
         product = product_named(toxin, given.product) or named
     known = canonical(given.unit) if given.unit else "unit"
     measured = dimensions(known) if known else None
-    pure = product is None and not given.product and measured == ("mass",) and _names_agent(toxin, given.substance)
+    pure = measured == ("mass",) and not given.product and _is_agent(toxin, product, given.substance, known)
+    if pure:
+        product = None
     dose = _Dose(toxin, given, product)
+    if measured == ("volume",) and (product is None or _counted(product)):
+        served = _served(toxin if product is None else None, product, known or "")
+        if served is not None:
+            dose.product = served
+            _content_of_pieces(dose, served, Exposed(given.substance, given.amount))
+            return dose
     if product is None and not pure:
         dose.product = product = worst_product(toxin)
         if product is not None and given.amount is not None and len(toxin.products) > 1:
@@ -162,10 +176,24 @@ def _measure(toxin: Toxin, named: Product | None, given: Exposed) -> _Dose:
     return dose
 
 
-def _names_agent(toxin: Toxin, substance: str) -> bool:
-    """Whether the substance named is the agent itself (ibuprofen), not something that holds it (chocolate)."""
+def _is_agent(toxin: Toxin, product: Product | None, substance: str, unit: str | None) -> bool:
+    """Whether a mass is of the agent itself (600 mg of ibuprofen), not of something that holds it (50 g of bait).
+
+    Nobody weighs food or bait in milligrams, and taking the agent for its product would under-call a thousandfold.
+    """
+    if unit in ("mg", "ug", "ng"):
+        return True
     agent = set(fold(toxin.agent).split())
-    return bool(agent & set(fold(substance).split())) and toxin.category != "plant"
+    return product is None and bool(agent & set(fold(substance).split())) and toxin.category != "plant"
+
+
+def _served(toxin: Toxin | None, product: Product | None, unit: str) -> Product | None:
+    """The strongest product counted in this measure: coffee by the cup, whose content is on record for a cup."""
+    among = toxin.products if toxin is not None else (product,) if product is not None else ()
+    found = [
+        row for row in among if _counted(row) and any(canonical(word) == unit for word in fold(row.name).split())
+    ]  # fmt: skip
+    return max(found, key=lambda row: row.content.value if row.content else Decimal(0), default=None)
 
 
 def _counted(product: Product) -> bool:
@@ -255,7 +283,10 @@ def assess(
             why = "no_toxin_record" if records.drugs_named(given.substance) else "unknown_substance"
             not_checked.append({"text": given.substance, "why": why})
         else:
-            doses.append(_measure(*found, given))
+            dose = _measure(*found, given)
+            if _percent_joined(fold(given.substance)) not in _words_of(found[0]):
+                dose.assumptions.append(f"{given.substance} is taken as {found[0].name}")
+            doses.append(dose)
     contacts = _contacts(records, jurisdiction)
     if not doses:
         ask = need("substance", "only what is known by name can be judged", "What exactly is on the packet or label?")

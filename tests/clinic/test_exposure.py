@@ -67,6 +67,26 @@ def test_shipped_poisons_are_graded(
     assert answer["contacts"]
 
 
+def test_coffee_by_the_cup_is_no_cup_of_grounds(clinic: Clinic) -> None:
+    answer = clinic.exposure(
+        {"patient": {"species": "dog", "weight_kg": 10}, "substance": "coffee", "amount": {"value": 1, "unit": "cup"}}
+    )
+
+    assert answer["dose"]["value"] == 20
+
+
+def test_milligrams_are_of_the_agent_not_of_its_bait(clinic: Clinic) -> None:
+    answer = clinic.exposure(ate("brodifacoum", 2, "mg"))
+
+    assert answer["dose"]["value"] == 0.2
+
+
+def test_words_that_only_hold_a_name_say_what_they_were_taken_as(clinic: Clinic) -> None:
+    answer = clinic.exposure({"patient": {"species": "cat"}, "substance": "peace lily"})
+
+    assert "peace lily is taken as lilies" in answer["assumptions"]
+
+
 def test_lilies_in_cats_have_no_safe_amount(clinic: Clinic) -> None:
     answer = clinic.exposure({"patient": {"species": "cat", "weight_kg": 4}, "substance": "lilies"})
 
