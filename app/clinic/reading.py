@@ -6,6 +6,7 @@ species and poisons and the red flags are understood in six languages.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 from app.clinic import units
 from app.clinic.lexicon import (
     NEGATORS,
+    ORDINARY,
     VERBS,
     Lexicon,
     Term,
@@ -396,6 +398,10 @@ _LAB_BELOW = {"dl": "dL", "l": "L", "ml": "mL", "ul": "uL", "100ml": "dL"}
 _POWERS = {"3": "10*3", "6": "10*6", "9": "10*9", "12": "10*12", "103": "10*3", "106": "10*6", "109": "10*9"}
 _AGO = frozenset(("ago", "earlier", "back", "prior", "before"))
 _GAP_MAX = 3
+_REACH = 60
+_NEARBY = 24
+_NEEDS_MAX = 20
+_BARE = frozenset(("take", "taking", "have", "having", "get", "getting"))
 
 
 def figure(words: list[str], place: int) -> Figure | None:
@@ -584,6 +590,7 @@ class _Reader:
         self.directions: list[tuple[int, int, Term]] = []
         self.drafts: list[_Draft] = []
         self.owners: list[tuple[int, int, int]] = []
+        self.owner_starts: list[int] = []
         self.needs: list[Json] = []
 
     def span(self, start: int, end: int) -> Span:
@@ -669,10 +676,12 @@ class _Reader:
 
     def _sort(self, terms: list[Term], place: int, end: int) -> None:
         substances = []
+        words = self.words
         for term in terms:
             kind = term.kind
             if kind in ("drug", "toxin", "product", "class"):
-                substances.append(term)
+                if kind != "drug" or end - place > 1 or words[place] not in ORDINARY or self._is_brand(place, end):
+                    substances.append(term)
             elif kind in ("species", "breed"):
                 if self._is_animal(term, place, end):
                     self.animals.append((place, end, term))
@@ -686,6 +695,12 @@ class _Reader:
                 self.details.append((place, end, term))
         if substances:
             self.substances.append((place, end, substances))
+
+    def _is_brand(self, place: int, end: int) -> bool:
+        """A trade name that is an ordinary word too (`Revolution`): written as a name, or given."""
+        if not self._said(place, end).islower():
+            return True
+        return any(VERBS.get(word) in ("gave", "give", "take") for word in self.words[max(0, place - 3) : place])
 
     def _is_animal(self, term: Term, place: int, end: int) -> bool:
         words = self.words
@@ -719,10 +734,11 @@ class _Reader:
             named = {term.more if term.kind == "breed" else term.value for term in terms}
             if len(named) > 1:
                 settled = [draft.facts.get("species") for draft in self.drafts if draft.facts.get("species") in named]
+                following = bisect_left(self.animals, end, key=_first)
                 later = {
                     other.more if other.kind == "breed" else other.value
-                    for start, _, other in self.animals
-                    if start >= end and self.sentences[start] == self.sentences[place]
+                    for start, _, other in self.animals[following : following + _NEARBY]
+                    if self.sentences[start] == self.sentences[place]
                 }
                 pick = settled[-1:] or sorted(named & later)[:1]
                 if not pick:
@@ -740,18 +756,24 @@ class _Reader:
             breed = term.value if term.kind == "breed" else None
             before = words[max(0, place - 2) : place]
             other = any(word in ("other", "another", "second", "otro", "otra", "autre", "anderer") for word in before)
-            draft = None if other else self._same_animal(species, breed, place)
-            if draft is None:
-                draft = _Draft([], {"species": species}, {"species": (place, end)})
-                self.drafts.append(draft)
+            owner = None if other else self._same_animal(species, breed, place)
+            if owner is None:
+                owner = len(self.drafts)
+                self.drafts.append(_Draft([], {"species": species}, {"species": (place, end)}))
+            draft = self.drafts[owner]
             draft.mentions.append((place, end))
-            self.owners.append((place, end, self.drafts.index(draft)))
+            self.owners.append((place, end, owner))
+            self.owner_starts.append(place)
             if breed is not None and draft.facts.get("breed") is None:
                 draft.facts["breed"] = breed
                 draft.places["breed"] = (place, end)
             if term.kind == "species":
                 sex, neutered, juvenile = term.more
-                for key, value in (("sex", sex), ("neutered", neutered), ("juvenile", juvenile or None)):
+                kept_for = next((name for name in self.records.species[species].production_classes
+                                 if end - place > 1 and name in words[place:end]), None)  # fmt: skip
+                for key, value in (
+                    ("sex", sex), ("neutered", neutered), ("juvenile", juvenile or None), ("production_class", kept_for)
+                ):  # fmt: skip
                     if value is not None:
                         draft.facts.setdefault(key, value)
                         draft.places.setdefault(key, (place, end))
@@ -761,14 +783,15 @@ class _Reader:
                     draft.several = False
             self._named(draft, place, end)
 
-    def _same_animal(self, species: str, breed: str | None, place: int) -> _Draft | None:
-        for draft in reversed(self.drafts):
+    def _same_animal(self, species: str, breed: str | None, place: int) -> int | None:
+        for owner in range(len(self.drafts) - 1, max(-1, len(self.drafts) - 1 - _NEARBY), -1):
+            draft = self.drafts[owner]
             if draft.facts.get("species") == species:
                 theirs = draft.facts.get("breed")
                 if breed is None or theirs is None or theirs == breed:
-                    return draft
+                    return owner
                 if draft.mentions[-1][1] == place:  # `Labrador Poodle cross`: one animal of two names
-                    return draft
+                    return owner
         return None
 
     def _named(self, draft: _Draft, place: int, end: int) -> None:
@@ -781,7 +804,8 @@ class _Reader:
         if end >= len(words) or "name" in draft.facts:
             return
         said = self._said(end, end + 1)
-        if said[:1].isupper() and not said.isupper() and said.isalpha() and self.known.root.get(words[end]) is None:
+        known = self.known.root.get(words[end]) is not None and words[end] not in _COMMON_BREED_WORDS
+        if said[:1].isupper() and not said.isupper() and said.isalpha() and not known:
             draft.facts["name"] = said
             draft.places["name"] = (end, end + 1)
 
@@ -789,21 +813,19 @@ class _Reader:
         return self.text[self.starts[place] : self.ends[end - 1]]
 
     def _need(self, name: str, why: str, ask: str, place: int, end: int) -> None:
-        self.needs.append({"field": name, "why": why, "ask": ask, "span": list(self.span(place, end))})
+        if len(self.needs) < _NEEDS_MAX:
+            self.needs.append({"field": name, "why": why, "ask": ask, "span": list(self.span(place, end))})
 
     def _whose(self, place: int, end: int) -> int | None:
         """The animal that a detail at `place` belongs to: the noun right after it, else the one before it."""
         words, sentence = self.words, self.sentences[place]
-        before: int | None = None
-        for start, _, owner in self.owners:
-            if start >= end:
-                between = words[end:start]
-                if start - end <= 4 and self.sentences[start] == sentence and not _apart(between):
-                    return owner
-                break
-            before = owner
-        if before is not None:
-            return before
+        following = bisect_left(self.owner_starts, end)
+        if following < len(self.owners):
+            start, _, owner = self.owners[following]
+            if start - end <= 4 and self.sentences[start] == sentence and not _apart(words[end:start]):
+                return owner
+        if following:
+            return self.owners[following - 1][2]
         return self.owners[0][2] if self.owners else None
 
     def _note(self, key: str, value: Any, place: int, end: int) -> None:
@@ -877,11 +899,9 @@ class _Reader:
         if found.unit in ("g", "oz"):
             cued = any(word in _WEIGHT_CUES for word in words[max(0, place - 3) : place])
             sentence = self.sentences[place]
-            leads = any(
-                end <= start <= end + 3 and self.sentences[start] == sentence and not _apart(words[end:start])
-                for start, _, _ in self.owners
-            )
-            return cued or leads
+            owner = bisect_left(self.owner_starts, end)
+            start = self.owner_starts[owner] if owner < len(self.owner_starts) else len(words) + 9
+            return cued or (start <= end + 3 and self.sentences[start] == sentence and not _apart(words[end:start]))
         return True
 
     def _is_age(self, found: Figure) -> bool:
@@ -950,7 +970,9 @@ class _Reader:
         """The verb that rules a substance: its kind, whether it is denied, whether it is asked."""
         sentence = self.sentences[mention.start]
         best: tuple[int, int, str] | None = None
-        for place, end, kind in self.verbs:
+        low = bisect_left(self.verbs, mention.start - _REACH, key=_first)
+        high = bisect_right(self.verbs, mention.start + _REACH, key=_first)
+        for place, end, kind in self.verbs[low:high]:
             if kind == "dose?" or self.sentences[place] != sentence:
                 continue
             if place < mention.start:
@@ -960,13 +982,16 @@ class _Reader:
                 best = (place, end, kind)
         words = self.words
         first = place = mention.start
-        while place > 0 and self.sentences[place - 1] == sentence:
+        while place > max(0, first - _REACH) and self.sentences[place - 1] == sentence:
             place -= 1
         last = mention.end
-        while last < len(words) - 1 and self.sentences[last] == sentence and words[last] not in _ENDS:
+        until = min(len(words) - 1, last + _REACH)
+        while last < until and self.sentences[last] == sentence and words[last] not in _ENDS:
             last += 1
         question = words[min(last, len(words) - 1)] in ("?", "\uff1f")
         modal = any(word in _MODALS for word in words[place:first])
+        if best is not None and best[2] == "take" and words[best[0]] not in _BARE:
+            question = modal = False  # `is on prednisolone`, also within a question
         if best is None:
             return "", self._denied(mention.start, mention.end), question or modal
         denied = self._denied(best[0], best[1]) or (
@@ -1006,7 +1031,8 @@ class _Reader:
                     continue
                 found.append(mention)
         for place, end, term in loose:
-            for mention in found:
+            middle = bisect_left(found, place, key=_begin)
+            for mention in found[max(0, middle - 2) : middle + 2]:
                 near = (
                     mention.start - 3 <= end <= mention.end + 8
                     and self.sentences[place] == self.sentences[mention.start]
@@ -1050,9 +1076,11 @@ class _Reader:
             and found.dimension not in ("time", "age")
             and not self._is_own_weight(found, mentions)
         ]
+        places = [found.start for found in usable]
         for mention in mentions:
             end = mention.start
-            for found in reversed(usable):
+            at = bisect_left(places, end)
+            for found in reversed(usable[max(0, at - 4) : at]):
                 if found.end > end or found.start in taken:
                     continue
                 gap = words[found.end : end]
@@ -1069,8 +1097,8 @@ class _Reader:
             limit = mentions[index + 1].start if index + 1 < len(mentions) else len(words)
             before = bool(mention.figures)
             reach = mention.end + 12
-            for found in usable:
-                if found.start < mention.end or found.start in taken:
+            for found in usable[bisect_left(places, mention.end) :][:_NEARBY]:
+                if found.start in taken:
                     continue
                 if (
                     found.start >= limit
@@ -1080,7 +1108,8 @@ class _Reader:
                     break
                 strength = found.per[:1] in (("mL",), ("tablet",))
                 aside = found.dimension in ("piece", "percent") and words[found.start - 1] not in (",", "and")
-                if before and not strength and not aside:
+                counted = not any(one.dimension == "mass" for one in mention.figures) and found.start == mention.end
+                if before and not strength and not aside and not (counted and found.dimension == "mass"):
                     continue
                 if found.dimension == "mass" and found.unit in ("kg", "lb", "st") and not found.per:
                     continue
@@ -1096,9 +1125,12 @@ class _Reader:
         """A mass that an animal stands right behind: `a 12 kg dog`."""
         if found.dimension != "mass" or found.per or found.unit in ("mg", "ug"):
             return False
-        for start, _, _ in self.owners:
-            if found.end <= start <= found.end + 3 and not _apart(self.words[found.end : start]):
-                return not any(found.end <= mention.start < start for mention in mentions)
+        owner = bisect_left(self.owner_starts, found.end)
+        if owner < len(self.owner_starts):
+            start = self.owner_starts[owner]
+            if start <= found.end + 3 and not _apart(self.words[found.end : start]):
+                at = bisect_left(mentions, found.end, key=_begin)
+                return not (at < len(mentions) and mentions[at].start < start)
         return any(word in ("weighs", "weighing", "weighed", "weight", "pesa", "wiegt") for word in
                    self.words[max(0, found.start - 3) : found.start])  # fmt: skip
 
@@ -1109,12 +1141,14 @@ class _Reader:
     def _direct(self, mention: _Mention, limit: int) -> None:
         """Route, frequency and how long ago, behind the substance or in front of it within the sentence."""
         sentence = self.sentences[mention.start]
-        for place, end, term in self.directions:
-            if self.sentences[place] != sentence or not (mention.start - 4 <= place < limit):
+        behind = bisect_left(self.directions, mention.end, key=_first)
+        ahead = bisect_left(self.directions, mention.start - 4, key=_first)
+        for place, end, term in (*self.directions[behind : behind + _NEARBY], *self.directions[ahead:behind]):
+            if self.sentences[place] != sentence or place >= limit:
                 continue
             if term.kind == "route" and mention.route is None and self._is_direction(place, end):
                 mention.route = term.value or None
-            elif term.kind == "frequency" and mention.frequency is None and place >= mention.end:
+            elif term.kind == "frequency" and mention.interval_h is None and place >= mention.end:
                 mention.frequency, mention.interval_h = _frequency(term)
         words = self.words
         for place in range(mention.end, min(limit, len(words))):
@@ -1140,12 +1174,13 @@ class _Reader:
         medications: list[Medication] = []
         exposures: list[Exposure] = []
         times = self._times()
+        alone = len(times) == 1 and len({one.toxin for one in mentions if one.toxin}) == 1
         for mention in mentions:
             kind, denied, asked = self._verb(mention)
             sentence = self.sentences[mention.start]
-            hours = next((value for number, value in times if number == sentence), None)
-            if hours is None and len(times) == 1 and len({one.toxin for one in mentions if one.toxin}) == 1:
-                hours = times[0][1]
+            hours = times.get(sentence)
+            if hours is None and alone:
+                hours = next(iter(times.values()))
             animal = self._eater(mention)
             if mention.drugs or mention.drug_class:
                 medications.append(self._medication(mention, _status(kind, denied, asked), animal))
@@ -1157,22 +1192,25 @@ class _Reader:
         return _merged_medications(medications), _merged_exposures(exposures)
 
     def _eater(self, mention: _Mention) -> int | None:
-        owner = None
-        for start, _, candidate in self.owners:
-            if start < mention.start or (owner is None and self.sentences[start] == self.sentences[mention.start]):
-                owner = candidate
-            if start < mention.start and self.words[start - 1 : start] == ["of"]:
-                continue
-        gave = [place for place, _, kind in self.verbs if kind in ("gave", "give") and place < mention.start]
-        if gave:
-            for start, _, candidate in self.owners:
-                if gave[-1] < start and self.sentences[start] == self.sentences[mention.start]:
-                    return candidate
-        return owner if owner is not None else (self.owners[0][2] if self.owners else None)
+        """Who ate or gets it: the animal behind `gave`, else the one named last before, else the next one."""
+        if not self.owners:
+            return None
+        sentence = self.sentences[mention.start]
+        gave = next(
+            (place for place, _, kind in reversed(self.verbs[: bisect_left(self.verbs, mention.start, key=_first)][-4:])
+             if kind in ("gave", "give")),
+            None,
+        )  # fmt: skip
+        if gave is not None and self.sentences[gave] == sentence:
+            at = bisect_right(self.owner_starts, gave)
+            if at < len(self.owners) and self.sentences[self.owner_starts[at]] == sentence:
+                return self.owners[at][2]
+        at = bisect_left(self.owner_starts, mention.start)
+        return self.owners[at - 1][2] if at else self.owners[0][2]
 
-    def _times(self) -> list[tuple[int, Decimal]]:
+    def _times(self) -> dict[int, Decimal]:
         """How long ago, per sentence: [h]."""
-        found = []
+        found: dict[int, Decimal] = {}
         words = self.words
         for one in self.figures:
             if one.dimension != "time":
@@ -1184,10 +1222,10 @@ class _Reader:
                     one.unit
                 )
                 if factor is not None:
-                    found.append((self.sentences[one.start], one.top * factor))
+                    found.setdefault(self.sentences[one.start], one.top * factor)
         for place in range(len(words) - 1):
             if words[place] == "just" and words[place + 1] in ("now", "ate", "eaten", "swallowed", "drank", "licked"):
-                found.append((self.sentences[place], Decimal(0)))
+                found.setdefault(self.sentences[place], Decimal(0))
         return found
 
     def _medication(self, mention: _Mention, status: str, animal: int | None) -> Medication:
@@ -1364,6 +1402,14 @@ class _Reader:
         return None if owner is None else self.drafts[owner].facts.get("species")
 
 
+def _first(row: tuple[int, int, Any]) -> int:
+    return row[0]
+
+
+def _begin(mention: _Mention) -> int:
+    return mention.start
+
+
 def _or(names: list[str]) -> str:
     return " or ".join(names)
 
@@ -1430,20 +1476,22 @@ def _happened(kind: str, denied: bool, asked: bool, amount: bool) -> str:
 def _merged_medications(listed: list[Medication]) -> tuple[Medication, ...]:
     """One entry a drug: a bare repetition of a name adds nothing."""
     kept: list[Medication] = []
+    known: dict[tuple[tuple[str, ...], str | None], int] = {}
     for one in listed:
         bare = one.amount is None and one.volume_ml is None and one.tablets is None and one.frequency is None
-        same = next(
-            (place for place, old in enumerate(kept) if (old.drugs, old.drug_class) == (one.drugs, one.drug_class)),
-            None,
-        )
-        if same is None:
+        key = (one.drugs, one.drug_class)
+        same = known.setdefault(key, len(kept))
+        if same == len(kept):
             kept.append(one)
-        elif bare:
-            if kept[same].status in ("mentioned", "asked") and one.status in ("given", "current"):
-                kept[same] = replace(kept[same], status=one.status)
-        elif kept[same].amount is None and kept[same].volume_ml is None and kept[same].tablets is None:
-            kept[same] = replace(one, status=one.status if one.status != "mentioned" else kept[same].status)
+            continue
+        old = kept[same]
+        if bare:
+            if old.status in ("mentioned", "asked") and one.status in ("given", "current"):
+                kept[same] = replace(old, status=one.status)
+        elif old.amount is None and old.volume_ml is None and old.tablets is None:
+            kept[same] = replace(one, status=one.status if one.status != "mentioned" else old.status)
         else:
+            known[key] = len(kept)
             kept.append(one)
     return tuple(kept)
 
@@ -1452,12 +1500,11 @@ def _merged_exposures(listed: list[Exposure]) -> tuple[Exposure, ...]:
     """One entry a substance and animal, unless two amounts stand there: those add up."""
     rank = ("denied", "mentioned", "asked", "happened")
     kept: list[Exposure] = []
+    known: dict[tuple[str, int | None], int] = {}
     for one in listed:
-        same = next(
-            (place for place, old in enumerate(kept) if (old.substance, old.animal) == (one.substance, one.animal)),
-            None,
-        )
-        if same is None:
+        key = (one.substance, one.animal)
+        same = known.setdefault(key, len(kept))
+        if same == len(kept):
             kept.append(one)
             continue
         old = kept[same]
@@ -1471,6 +1518,7 @@ def _merged_exposures(listed: list[Exposure]) -> tuple[Exposure, ...]:
                 status=status,
             )
         else:
+            known[key] = len(kept)
             kept.append(one)
     return tuple(kept)
 

@@ -1,0 +1,279 @@
+"""What free text says, and that nothing is read which it doesn't say."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.clinic.lexicon import folded, misspelt, tokens
+from app.clinic.lexicon import lexicon as lexicon_of
+from app.clinic.reading import read, to_json
+from app.clinic.records import Records
+
+
+def one(text: str, records: Records) -> dict[str, Any]:
+    """What `extract` answers."""
+    return to_json(read(text, records))
+
+
+ANIMALS: list[tuple[str, list[dict[str, Any]]]] = [
+    ("My 12 kg dog ate chocolate", [{"species": "dog", "weight_kg": 12.0}]),
+    ("a 26.5 lb beagle", [{"species": "dog", "breed": "Beagle", "weight_kg": 12.0202}]),
+    ("dog 11# vomiting", [{"species": "dog", "weight_kg": 4.9895}]),
+    ("cat, 4,2 kg", [{"species": "cat", "weight_kg": 4.2}]),
+    ("a 900 g kitten", [{"species": "cat", "weight_kg": 0.9}]),
+    ("my rabbit weighs 1800 grams", [{"species": "rabbit", "weight_kg": 1.8}]),
+    ("horse weighing 80 st", [{"species": "horse", "weight_kg": 508.0235}]),
+    ("kitten of 2 lb 8 oz", [{"species": "cat", "weight_kg": 1.134}]),
+    ("a seven year old neutered labrador of 34 kg",
+     [{"species": "dog", "breed": "Labrador Retriever", "age_months": 84, "neutered": True, "weight_kg": 34.0}]),
+    ("8 yo MN lab 30kg", [{"breed": "Labrador Retriever", "sex": "male", "neutered": True, "age_months": 96}]),
+    ("Bella, 4yo FS DSH, 4.2 kg", [{"species": "cat", "sex": "female", "neutered": True, "age_months": 48}]),
+    ("10 wk old kitten", [{"species": "cat", "age_months": 2.3}]),
+    ("7-year-old spayed GSD", [{"breed": "German Shepherd Dog", "sex": "female", "age_months": 84}]),
+    ("6 mo male puppy", [{"species": "dog", "sex": "male", "age_months": 6}]),
+    ("gelding, 500 kg", [{"species": "horse", "sex": "male", "neutered": True, "weight_kg": 500.0}]),
+    ("a mare in foal", [{"species": "horse", "sex": "female", "pregnant": True}]),
+    ("intact male cat", [{"species": "cat", "sex": "male", "neutered": False}]),
+    ("my cat isn't spayed", [{"species": "cat", "sex": "female", "neutered": False}]),
+    ("lactating dairy cow 600 kg", [{"species": "cattle", "lactating": True, "production_class": "dairy"}]),
+    ("My cat (4 kg) and my dog (20 kg)", [{"species": "cat", "weight_kg": 4.0}, {"species": "dog", "weight_kg": 20.0}]),
+    ("dog 12 kg, cat 4 kg", [{"species": "dog", "weight_kg": 12.0}, {"species": "cat", "weight_kg": 4.0}]),
+    ("a 30 kg boxer and a 5 kg chihuahua", [{"breed": "Boxer", "weight_kg": 30.0}, {"weight_kg": 5.0}]),
+    ("my dog is 12 kg and my other dog 20 kg", [{"weight_kg": 12.0}, {"weight_kg": 20.0}]),
+    ("our dog Rex is 9 years", [{"species": "dog", "name": "Rex", "age_months": 108}]),
+    ("a cat called Luna", [{"species": "cat", "name": "Luna"}]),
+    ("Mi perro de 10 kg", [{"species": "dog", "weight_kg": 10.0}]),
+    ("mon chat de 4 kg est malade", [{"species": "cat", "weight_kg": 4.0}]),
+    ("Meine Katze wiegt 4,5 kg", [{"species": "cat", "weight_kg": 4.5}]),
+    ("meu cachorro de 8 kg", [{"species": "dog", "weight_kg": 8.0}]),
+    ("我的猫 4 公斤", [{"species": "cat"}]),
+    ("12 kg (26 lb) dog", [{"weight_kg": 12.0}]),
+    ("dog lost 2 kg, now 14 kg", [{"weight_kg": 14.0}]),
+    ("the dog ate a 5 kg bag of dog food", [{"species": "dog", "weight_kg": None}]),
+    ("dog vomiting for two days, drank 2 l", [{"species": "dog", "age_months": None, "weight_kg": None}]),
+    ("sent to the lab; labs show nothing, lab results pending", []),
+    ("let's chat about it, the pointer and the boxer shorts", []),
+    ("dog food and cat litter", []),
+    ("cat with chronic kidney disease", [{"species": "cat", "conditions": ["chronic kidney disease"]}]),
+    ("dog without kidney disease", [{"species": "dog", "conditions": None}]),
+    ("labrador mix, 25 kg", [{"breed": "Labrador Retriever", "weight_kg": 25.0}]),
+    ("patient weighs 0.45 kg", [{"species": None, "weight_kg": 0.45}]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), ANIMALS, ids=[text for text, _ in ANIMALS])
+def test_animals_are_read_as_they_stand(text: str, expected: list[dict[str, Any]], records: Records) -> None:
+    found = one(text, records)["patients"]
+
+    assert len(found) == len(expected)
+    for animal, wanted in zip(found, expected, strict=True):
+        assert {key: animal.get(key) for key in wanted} == wanted
+
+
+MEDICATIONS: list[tuple[str, list[dict[str, Any]]]] = [
+    ("on meloxicam 0.1 mg/kg PO SID", [{"name": "meloxicam", "amount": 0.1, "unit": "mg/kg", "route": "PO",
+                                        "frequency": "q24h", "status": "current"}]),
+    ("prednisolone 5 mg PO BID", [{"name": "prednisolone", "amount": 5, "unit": "mg", "frequency": "q12h"}]),
+    ("carprofen (Rimadyl) 50 mg twice daily", [{"name": "carprofen", "amount": 50, "frequency": "q12h"}]),
+    ("gabapentin 100 mg q8-12h", [{"name": "gabapentin", "interval_h": {"min": 8, "max": 12}}]),
+    ("tramadol 50 mg every 6 hours as needed", [{"name": "tramadol", "frequency": "q6h"}]),
+    ("furosemide 2-4 mg/kg IV", [{"amount": 2, "amount_max": 4, "unit": "mg/kg", "route": "IV"}]),
+    ("two 325 mg aspirin", [{"name": "aspirin", "tablets": 2, "strength": {"value": 325, "unit": "mg"}}]),
+    ("Give 1/2 tablet of 50 mg tramadol every 8 hours",
+     [{"name": "tramadol", "tablets": 0.5, "strength": {"value": 50, "unit": "mg"}, "frequency": "q8h"}]),
+    ("give 0.5 mL meloxicam 1.5 mg/mL", [{"volume_ml": 0.5, "strength": {"value": 1.5, "unit": "mg/mL"}}]),
+    ("half a paracetamol", [{"name": "acetaminophen", "tablets": 0.5}]),
+    ("carprofen 2.2 mg/lb", [{"unit": "mg/lb", "amount": 2.2}]),
+    ("phenobarbital 4 mg/kg/day", [{"unit": "mg/kg/day", "amount": 4}]),
+    ("buprenorphine 20 mcg/kg OTM", [{"unit": "ug/kg", "amount": 20, "route": "OTM"}]),
+    ("insulin glargine 2 units BID", [{"name": "insulin glargine", "amount": 2, "unit": "[IU]", "frequency": "q12h"}]),
+    ("carprofin and rimadil", [{"name": "carprofen"}]),
+    ("used to take carprofen 75mg BID, now on gabapentin 100 mg",
+     [{"name": "carprofen", "status": "stopped"}, {"name": "gabapentin", "status": "current"}]),
+    ("he is not on any NSAIDs", [{"class": "nsaid", "status": "denied"}]),
+    ("stopped meloxicam last week", [{"name": "meloxicam", "status": "stopped"}]),
+    ("allergic to carprofen", [{"name": "carprofen", "status": "allergy"}]),
+    ("can I give ibuprofen?", [{"name": "ibuprofen", "status": "asked"}]),
+    ("I gave 50 mg tramadol and 25 mg carprofen",
+     [{"name": "tramadol", "amount": 50, "status": "given"}, {"name": "carprofen", "amount": 25, "status": "given"}]),
+    ("mare on bute 2 g q12h", [{"name": "phenylbutazone", "amount": 2, "unit": "g", "frequency": "q12h"}]),
+    ("meloxicam once every other day", [{"name": "meloxicam", "interval_h": {"min": 48, "max": 48}}]),
+    ("omeprazole 1 mg/kg po q.d., maropitant SC s.i.d.",
+     [{"name": "omeprazole"}, {"name": "maropitant", "route": "SC"}]),
+    ("a program of comfort and an advantage: the revolution is entire and aspiring", []),
+    ("He is in pain, on the top step", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), MEDICATIONS, ids=[text for text, _ in MEDICATIONS])
+def test_drugs_and_doses_are_read_as_they_stand(text: str, expected: list[dict[str, Any]], records: Records) -> None:
+    found = one(text, records)["medications"]
+
+    assert len(found) == len(expected)
+    for drug, wanted in zip(found, expected, strict=True):
+        assert {key: drug.get(key) for key in wanted} == wanted
+
+
+EXPOSURES: list[tuple[str, list[dict[str, Any]]]] = [
+    ("dog ate 200 g of dark chocolate an hour ago",
+     [{"substance": "chocolate", "amount": 200, "unit": "g", "product": "dark chocolate", "hours_ago": 1}]),
+    ("dog 11# ate half a bar of 70 %", [{"substance": "chocolate", "amount": 0.5, "unit": "bar", "product": "70 %"}]),
+    ("my dog swallowed two 325 aspirins", [{"substance": "aspirin", "amount": 650, "unit": "mg"}]),
+    ("swallowed 3 tablets of 500 mg paracetamol", [{"substance": "acetaminophen", "amount": 1500, "unit": "mg"}]),
+    ("My cat licked antifreeze and my dog ate 10 grapes 2-3 hours ago",
+     [{"substance": "ethylene glycol", "amount": None, "patient": 0, "hours_ago": 3},
+      {"substance": "grapes raisins", "amount": 10, "unit": "unit", "patient": 1, "hours_ago": 3}]),
+    ("he ate a handful of raisins", [{"amount": 1, "unit": "handful", "product": "raisin"}]),
+    ("ate half a 100 g bar of milk chocolate", [{"amount": 50, "unit": "g", "product": "milk chocolate"}]),
+    ("ate 2 oz baking chocolate thirty minutes ago", [{"amount": 2, "unit": "oz", "hours_ago": 0.5}]),
+    ("comió 100 g de chocolate hace 2 horas", [{"substance": "chocolate", "amount": 100, "hours_ago": 2}]),
+    ("il a mangé 50 g de chocolat il y a 3 heures", [{"substance": "chocolate", "amount": 50, "hours_ago": 3}]),
+    ("hat 20 g Schokolade gefressen, vor zwei Stunden", [{"substance": "chocolate", "amount": 20, "hours_ago": 2}]),
+    ("he just ate a lily", [{"substance": "lilies", "hours_ago": 0}]),
+    ("he did not eat the chocolate", []),
+    ("are grapes toxic to dogs?", [{"substance": "grapes raisins", "status": "asked"}]),
+    ("ate chocolate. It was dark chocolate, 100 g. That was 2 hours ago",
+     [{"substance": "chocolate", "amount": 100, "product": "dark chocolate"}]),
+    ("ate 50 g chocolate and later 30 g chocolate", [{"amount": 50}, {"amount": 30}]),
+    ("one and a half tablets of ibuprofen 200 mg were eaten", [{"amount": 300, "unit": "mg"}]),
+    ("ate a couple of grapes", [{"amount": 2}]),
+    ("my chocolate lab is happy", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), EXPOSURES, ids=[text for text, _ in EXPOSURES])
+def test_exposures_are_read_as_they_stand(text: str, expected: list[dict[str, Any]], records: Records) -> None:
+    found = one(text, records)["exposures"]
+
+    assert len(found) == len(expected)
+    for exposure, wanted in zip(found, expected, strict=True):
+        assert {key: exposure.get(key) for key in wanted} == wanted
+
+
+VALUES: list[tuple[str, list[tuple[str, float, str | None, str | None]]]] = [
+    ("creat 3.2 mg/dL, BUN 45, K+ 6.8", [("creatinine", 3.2, None, "mg/dL"), ("urea nitrogen", 45, None, None),
+                                         ("potassium", 6.8, None, None)]),
+    ("ALT > 1000 U/L", [("ALT", 1000, ">", "U/L")]),
+    ("PCV 18%", [("PCV", 18, None, "%")]),
+    ("creatinine is 280 umol/l", [("creatinine", 280, None, "umol/L")]),
+    ("kreatinin: 280 µmol/l", [("creatinine", 280, None, "umol/L")]),
+    ("WBC 22 x10^9/L", [("WBC", 22, None, "10*9/L")]),
+    ("platelets 45 K/uL", [("platelets", 45, None, "10*3/uL")]),
+    ("glucose of <= 40", [("glucose", 40, "<=", None)]),
+    ("platelets 45 10^3/uL, glu 5.1 mmol", [("platelets", 45, None, "10*3/uL"), ("glucose", 5.1, None, "mmol/L")]),
+    ("na, I will call ca. 5 people", []),
+    ("checked ALT for 2 days", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), VALUES, ids=[text for text, _ in VALUES])
+def test_laboratory_values_are_read_as_they_stand(text: str, expected: list[Any], records: Records) -> None:
+    found = [(row["name"], row["value"], row["comparator"], row["unit"]) for row in one(text, records)["analytes"]]
+
+    assert [(name.lower(), *rest) for name, *rest in found] == [(name.lower(), *rest) for name, *rest in expected]
+
+
+def test_a_word_of_two_species_is_asked_about(small: Any) -> None:
+    """Only a made-up set has one: its `doe` may be two kinds of animal."""
+    reading = read("dog 12 kg, no, 14 kg", small.records)
+
+    assert [row["field"] for row in reading.needs] in ([], ["weight"])
+
+
+def test_two_weights_of_one_animal_are_asked_about(records: Records) -> None:
+    answer = one("My dog weighs 12 kg. The dog is 21 kg.", records)
+
+    assert answer["needs"][0]["field"] == "weight"
+    assert "weight_kg" not in answer["patient"]
+    assert one("a cat of 4 to 5 kg", records)["needs"][0]["field"] == "weight"
+
+
+def test_every_span_is_where_the_fact_stands(records: Records) -> None:
+    text = "Ünïcode: “my 12 kg Labrador” got Rimadyl 50 mg BID; creat 3.2 mg/dL. He ate 10 grapes 2 hours ago."
+    answer = one(text, records)
+
+    patient = answer["patient"]
+    assert text[slice(*patient["spans"]["weight"])] == "12 kg"
+    assert text[slice(*patient["spans"]["breed"])] == "Labrador"
+    assert text[slice(*answer["medications"][0]["span"])] == "Rimadyl 50 mg"
+    assert text[slice(*answer["analytes"][0]["span"])] == "creat 3.2 mg/dL"
+    assert text[slice(*answer["exposures"][0]["span"])] == "10 grapes"
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["aspiring", "program", "comforts", "protein", "raising", "current", "seminar", "morphing", "methods", "codeines",
+     "marquise", "exceed", "reaction", "positive", "december", "carpet"],
+)  # fmt: skip
+def test_an_ordinary_word_is_no_drug(word: str, records: Records) -> None:
+    assert one(f"the {word} here", records)["medications"] in (
+        [],
+        one("codeine", records)["medications"] if word == "codeines" else [],
+    )
+
+
+def test_a_slip_of_a_letter_still_names_the_drug(records: Records) -> None:
+    known = lexicon_of(records)
+
+    for word, drug in {"carproffen": "carprofen", "meloxican": "meloxicam", "gabapentn": "gabapentin",
+                       "ibuprofne": "ibuprofen"}.items():  # fmt: skip
+        found = misspelt(known, word)
+        assert found is not None
+        assert found[0].value == drug
+    for word in ("carp", "carprofenxyz", "ibuprofening", "melon"):
+        assert misspelt(known, word) is None
+
+
+def test_a_token_stands_where_it_stood() -> None:
+    text = "İzmir’s b.i.d. 5–10 mg ＡＢ１２ ½ tab"
+    words, starts, ends = tokens(text)
+
+    assert len(folded(text)) == len(text)
+    assert "bid" in words
+    assert "-" in words
+    assert [text[start:end] for start, end in zip(starts, ends, strict=True)][-1] == "tab"
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    text=st.text(max_size=300)
+    | st.lists(
+        st.sampled_from(
+            ["dog", "cat", "12", "kg", "mg", "/", "carprofen", "chocolate", "ate", "no", "not", ",", ".", "half", "a",
+             "of", "1/2", "½", "two", "hundred", "q", "every", "hours", "ago", "old", "year", "K+", ">", "%", "bar",
+             "to", "-", "x", "and", "(", ")", ":", "10", "9", "lb", "oz", "3,000.5", "1.2.3", "tablet", "straining",
+             "pee", "\0", "\ud800"]
+        ),
+        max_size=40,
+    ).map(" ".join)
+)  # fmt: skip
+def test_any_text_gives_a_reading_with_spans_inside_it(text: str, records: Records) -> None:
+    answer = one(text, records)
+
+    spans = [row["span"] for key in ("medications", "exposures", "analytes", "signs", "needs") for row in answer[key]]
+    spans += [span for patient in answer["patients"] for span in patient["spans"].values()]
+    assert all(0 <= start < end <= len(text) for start, end in spans)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["dog ", "a", "1", "1/", "12 kg ", "no ", ", ", "ate 5 g chocolate ", "(", "é", "b.i.d. ", "5-", "straining ", "猫"]
+)  # fmt: skip
+def test_a_hundred_kilobytes_take_no_more_than_a_hundred_times_one(piece: str, records: Records) -> None:
+    """Linear, so that nobody can stall the event loop with a strange text."""
+    read(piece * 50, records)
+    small, large = piece * (2_000 // len(piece)), piece * (100_000 // len(piece))
+
+    began = time.perf_counter()
+    for _ in range(3):
+        read(small, records)
+    single = (time.perf_counter() - began) / 3
+    began = time.perf_counter()
+    read(large, records)
+
+    assert time.perf_counter() - began < max(single * 50 * 8, 0.5)
