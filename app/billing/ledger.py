@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, overload
 from uuid import UUID, uuid4
 
@@ -34,7 +35,7 @@ from app.base.money import TOKENS_MAX
 from app.billing import statements
 from app.billing.idempotency import Claim, Replay
 from app.storage.engine import Database
-from app.storage.group_commit import GroupCommit
+from app.storage.group_commit import GroupCommit, repeated
 
 log = structlog.get_logger(__name__)
 
@@ -191,7 +192,8 @@ class Wallet:
 
     async def _hold_claimed(self, claim: Claim, row: _Row) -> int | _Refusal | Replay:
         charge_id, account_id = row[0], row[1]
-        try:
+
+        async def attempt() -> int | _Refusal | Replay:
             async with self._database.connection() as connection, connection.transaction():
                 taken = await connection.fetchval(
                     statements.CLAIM, account_id, claim.key_digest, claim.fingerprint, charge_id
@@ -202,10 +204,13 @@ class Wallet:
                 if isinstance(answer, _Refusal):
                     raise _RolledBack(answer)
             return answer
+
+        try:
+            return await repeated(attempt)
         except _RolledBack as refused:
             return refused.refusal
         except (asyncio.CancelledError, Unavailable):
-            self._give_back(charge_id)
+            self._give_back(charge_id)  # it may have been granted all the same
             raise
 
     def _abandoned(self, row: _Row, answer: int | _Refusal) -> None:
@@ -373,10 +378,7 @@ class Wallet:
         expired = 0
         async with self._database.connection() as connection:
             while True:
-                try:
-                    count = await connection.fetchval(statements.EXPIRE, SWEEP_SIZE)
-                except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
-                    continue
+                count = await repeated(partial(connection.fetchval, statements.EXPIRE, SWEEP_SIZE))
                 expired += int(count)
                 if count < SWEEP_SIZE:
                     break

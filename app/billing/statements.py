@@ -33,10 +33,10 @@ WITH r AS MATERIALIZED (
       image_tokens, num_images, at) ON v.at = r.v),
 a AS MATERIALIZED (
   SELECT id, balance_nano, balance_nano - held_nano AS free FROM account
-  WHERE id = ANY ($3::text::bigint[]) AND kind = 'customer' ORDER BY id FOR UPDATE),
+  WHERE id = ANY ($3::text::bigint[]) AND kind = 'customer' ORDER BY id FOR NO KEY UPDATE),
 l AS MATERIALIZED (
   SELECT id, kind, limit_nano - {SPENT_NOW} AS allowed, limit_nano - {SPENT_NOW} - held_nano AS room FROM allowance
-  WHERE id = ANY ($4::text::bigint[]) AND account_id IN (SELECT id FROM a) FOR UPDATE),
+  WHERE id = ANY ($4::text::bigint[]) AND account_id IN (SELECT id FROM a) FOR NO KEY UPDATE),
 f AS (
   SELECT r.*, a.balance_nano, a.free, l.kind AS limit_kind, l.allowed, l.room, LEAST(a.free, l.room) AS within,
     row_number() OVER (PARTITION BY r.account_id ORDER BY n) = 1 AS first
@@ -120,7 +120,7 @@ _PAY = f"""
 s AS MATERIALIZED (
   SELECT account_id, sum(hold_nano)::bigint AS hold, sum(charged_nano)::bigint AS charged FROM c GROUP BY account_id),
 l AS MATERIALIZED (
-  SELECT id FROM account WHERE id IN (SELECT account_id FROM s) ORDER BY id FOR UPDATE),
+  SELECT id FROM account WHERE id IN (SELECT account_id FROM s) ORDER BY id FOR NO KEY UPDATE),
 w AS (
   UPDATE account a SET held_nano = a.held_nano - s.hold, balance_nano = a.balance_nano - s.charged
   FROM s JOIN l ON l.id = s.account_id WHERE a.id = s.account_id RETURNING a.id, a.balance_nano),
@@ -167,7 +167,7 @@ EXPIRE = f"""
 WITH k0 AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(7711) AS ok),
 d AS (
   SELECT id FROM charge, k0 WHERE k0.ok AND state = 'authorized' AND lease_until < now() - interval '10 s'
-  ORDER BY id LIMIT $1 FOR UPDATE OF charge SKIP LOCKED),
+  ORDER BY id LIMIT $1 FOR NO KEY UPDATE OF charge SKIP LOCKED),
 c AS (
   UPDATE charge SET state = 'expired', close_reason = 'lease_lost', closed_at = now()
   FROM d WHERE charge.id = d.id AND state = 'authorized' RETURNING charge.*),
@@ -179,7 +179,7 @@ SELECT count(*) FROM c JOIN w ON w.id = c.account_id
 
 RENEW = """
 WITH d AS (
-  SELECT id FROM charge WHERE id = ANY ($1) AND state = 'authorized' ORDER BY id FOR UPDATE SKIP LOCKED)
+  SELECT id FROM charge WHERE id = ANY ($1) AND state = 'authorized' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE charge SET lease_until = now() + interval '60 s' FROM d WHERE charge.id = d.id
 """
 

@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 Run = Callable[[Any, list[Item]], Awaitable[list[Result]]]
 
 SIZE_MAX = 256
-TRIES = 4  # a deadlock or a serialization failure is tried 3 times more
+RETRIES_MAX = 3
 BACKOFF_S = (0.02, 0.5)
 ATTEMPT_TIMEOUT_S = 3.0
 
@@ -30,6 +30,16 @@ class _Waiting(Generic[Item, Result]):
     item: Item
     deadline: float
     answer: asyncio.Future[Result] = field(repr=False)
+
+
+async def repeated(work: Callable[[], Awaitable[Result]]) -> Result:
+    """What `work` gives, tried anew up to 3 times when PostgreSQL broke it off for a deadlock or a serialization."""
+    for _ in range(RETRIES_MAX):
+        try:
+            return await work()
+        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+            await asyncio.sleep(random.uniform(0.001, 0.02))  # noqa: S311
+    return await work()
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -142,17 +152,11 @@ class GroupCommit(Generic[Item, Result]):
                 self._abandoned(waiting.item, result)
 
     async def _attempt(self, items: list[Item]) -> list[Result]:
-        for left in range(TRIES - 1, -1, -1):
-            try:
-                async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
-                    return await self._run(self._connection, items)
-            except asyncpg.QueryCanceledError as error:
-                raise TimeoutError from error
-            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
-                if not left:
-                    raise
-                await asyncio.sleep(random.uniform(0.001, 0.02))  # noqa: S311
-        raise AssertionError("unreachable")  # pragma: no cover
+        try:
+            async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
+                return await repeated(lambda: self._run(self._connection, items))
+        except asyncpg.QueryCanceledError as error:
+            raise TimeoutError from error
 
     async def _hang_up(self) -> None:
         if self._connection is not None:
