@@ -52,7 +52,7 @@ def _intervention(intervention: Intervention) -> Json:
 def known_before(turn: Turn, house: House) -> Json:
     """The `vetx` object as far as it is known before the model speaks."""
     facts = turn.ready.facts
-    shape: Json = {"engine": turn.ready.model.engine, "ruleset": house.ruleset}
+    shape: Json = {"engine": turn.model.engine, "ruleset": house.ruleset}
     if facts is not None:
         shape |= _assessment(facts)
     shape["images"] = [picture.facts for picture in turn.ready.pictures]

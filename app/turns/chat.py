@@ -18,7 +18,7 @@ from typing import Any, Literal
 import structlog
 
 from app.base.catalogue import Bill, Outcome, Settled
-from app.base.errors import ClientGone, InternalError, Refused, Unavailable, UpstreamTimeout
+from app.base.errors import ClientGone, InternalError, Refused, Unavailable, UpstreamError, UpstreamTimeout
 from app.base.messages import Ask, Delta, Intervention, Json, ToolCallDelta, UpstreamUsage
 from app.billing.idempotency import Claim, Replay
 from app.turns.house import House
@@ -36,6 +36,7 @@ class Turn:
     """One request between its hold and its settlement.
 
     Attributes:
+        model: whose engine answers: the asked one, or its fallback.
         finish_reason: stop | length | tool_calls, once known.
         settled: the closed charge, once `finish` or `close` is through.
         prompt_tokens, completion_tokens: what is billed, after `count`.
@@ -43,6 +44,7 @@ class Turn:
 
     def __init__(self, ready: Ready, bill: Bill, house: House, started: float, claim: Claim | None) -> None:
         self.ready = ready
+        self.model = ready.model
         self.bill = bill
         self.created = int(time.time())
         self.settled: Settled | None = None
@@ -55,7 +57,7 @@ class Turn:
         self._house = house
         self._claim = claim
         self._started = started
-        self._prompt = build_prompt(ready, bill)
+        self._prompt = build_prompt(ready, ready.model, bill)
         self._guard = house.clinic.guard(ready.facts) if ready.facts is not None else None
         self._meter = house.tokens.meter(bill.output_tokens)
         self._stops = house.engines.stop_filter(ready.ask.stop) if ready.ask.stop else None
@@ -107,17 +109,11 @@ class Turn:
         self._reader = self._house.work.start(self._read_stream())
 
     async def _read_stream(self) -> None:
-        stream = self._house.engines.stream(self._prompt, self.ready.model)
         try:
-            async with asyncio.timeout(ANSWER_S_MAX):
-                async for delta in stream:
-                    self._take(delta)
-                    if self._ended:
-                        break
-                    if self._buffered_characters > READ_AHEAD_MAX:
-                        self._drained.clear()
-                        await self._drained.wait()
-                self._take_last()
+            with self._house.work.reading_engine():
+                async with asyncio.timeout(ANSWER_S_MAX):
+                    while await self._try_stream():
+                        pass
         except asyncio.CancelledError:
             self._fail(_stopping())
             raise
@@ -126,8 +122,35 @@ class Turn:
         finally:
             self._ended = True
             self._changed.set()
-            with suppress(Exception):
-                await stream.aclose()
+
+    async def _try_stream(self) -> bool:
+        """Read one engine's answer; True where it failed before its first word and another one is to be asked."""
+        stream = self._house.engines.stream(self._prompt, self.model)
+        try:
+            async for delta in stream:
+                self._take(delta)
+                if self._ended:
+                    break
+                if self._buffered_characters > READ_AHEAD_MAX:
+                    self._drained.clear()
+                    await self._drained.wait()
+            self._take_last()
+            return False
+        except (UpstreamError, UpstreamTimeout, Unavailable):
+            if not self._turn_to_fallback():
+                raise
+            return True
+        finally:
+            await stream.aclose()
+
+    def _turn_to_fallback(self) -> bool:
+        """Let the model's fallback answer instead; False where there is none, or words are out already."""
+        other = self._house.catalogue.fallback_of(self.model)
+        if other is None or self._first_token_ms is not None:
+            return False
+        self.model = other
+        self._prompt = build_prompt(self.ready, other, self.bill)
+        return True
 
     async def read_whole(self) -> None:
         """Read the whole answer of the engine; for callers who don't stream.
@@ -137,9 +160,10 @@ class Turn:
         """
         self._reader = asyncio.current_task()
         try:
-            async with asyncio.timeout(ANSWER_S_MAX):
-                self._take(await self._house.engines.complete(self._prompt, self.ready.model))
-                self._take_last()
+            with self._house.work.reading_engine():
+                async with asyncio.timeout(ANSWER_S_MAX):
+                    while await self._try_whole():
+                        pass
         except asyncio.CancelledError:
             self._fail(_stopping())
         except BaseException as error:
@@ -150,6 +174,17 @@ class Turn:
             raise self._failure
         self._note_delivered(self._buffer)
 
+    async def _try_whole(self) -> bool:
+        """As `_try_stream`, for an answer that comes whole."""
+        try:
+            self._take(await self._house.engines.complete(self._prompt, self.model))
+        except (UpstreamError, UpstreamTimeout, Unavailable):
+            if not self._turn_to_fallback():
+                raise
+            return True
+        self._take_last()
+        return False
+
     def _take(self, delta: Delta) -> None:
         self._usage = delta.usage or self._usage
         self.finish_reason = delta.finish_reason or self.finish_reason
@@ -158,7 +193,7 @@ class Turn:
             text = delta.text
             if self._stops is not None:
                 text, stopped = self._stops.feed(text)
-            self._let_out(self._guard.feed(text) if self._guard is not None else text)
+            self._let_out(self._guarded(text))
             if stopped:
                 self.finish_reason = "stop"
                 self._take_last()
@@ -173,10 +208,17 @@ class Turn:
         if self._ended:
             return
         text = self._stops.finish() if self._stops is not None else ""
+        text = self._guarded(text)
         if self._guard is not None:
-            text = (self._guard.feed(text) if text else "") + self._guard.finish()
+            text += self._guard.finish()
         self._let_out(text)
         self._ended = True
+
+    def _guarded(self, text: str) -> str:
+        """What may go out of it now. The built-in engine says only what the records say, and needs no guard."""
+        if self._guard is None or self.model.engine == "builtin" or not text:
+            return text
+        return self._guard.feed(text)
 
     def _let_out(self, text: str) -> None:
         if not text or self._ended:

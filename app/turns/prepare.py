@@ -62,6 +62,8 @@ async def prepare(ask: Ask, house: House) -> Ready:
         pictures = await house.pictures.check(
             [part for message in ask.messages for part in message.parts if isinstance(part, PictureUrl)]
         )
+        if not model.sees_pictures:
+            pictures = tuple(_only_described(picture) for picture in pictures)
         messages = _with_pictures(ask.messages, pictures)
     facts = None
     system = ""
@@ -72,6 +74,11 @@ async def prepare(ask: Ask, house: House) -> Ready:
     prompt_tokens = image_tokens + await house.tokens.count_ask(ask)
     quote = quote_for(model, prompt_tokens, ask.max_tokens, await _overhead(system, model, prompt_tokens, house))
     return Ready(ask, model, facts, pictures, messages, prompt_tokens, image_tokens, system, quote)
+
+
+def _only_described(picture: Picture) -> Picture:
+    notes = [*picture.facts["notes"], "No vision model is connected: nobody looked at the picture itself."]
+    return replace(picture, facts={**picture.facts, "notes": notes})
 
 
 async def _overhead(system: str, model: Model, prompt_tokens: int, house: House) -> int:

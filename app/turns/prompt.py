@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.base.catalogue import Bill
+from app.base.catalogue import Bill, Model
 from app.base.messages import Prompt
 from app.turns.prepare import Ready
 
@@ -10,14 +10,14 @@ TEMPERATURE_DEFAULT = 0.7
 """Of the vetx models, where the caller names none."""
 
 
-def build_prompt(ready: Ready, bill: Bill) -> Prompt:
+def build_prompt(ready: Ready, model: Model, bill: Bill) -> Prompt:
     """Our rules first and unchanged, then the caller's conversation; bounded by what the hold pays for."""
-    ask, model = ready.ask, ready.model
+    ask = ready.ask
     temperature = ask.temperature
     if temperature is None and model.veterinary:
         temperature = TEMPERATURE_DEFAULT
     return Prompt(
-        model=model.id,
+        model=ready.model.id,
         upstream_model=model.upstream_model or model.id,
         system=ready.system,
         messages=ready.messages,

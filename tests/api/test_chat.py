@@ -512,3 +512,25 @@ async def test_tool_calls_pass_both_ways_and_are_counted(running_with: Callable[
     assert choice["message"]["tool_calls"][0]["function"] == call["function"]
     assert answer["usage"]["completion_tokens"] > 0
     assert any(e["choices"][0]["delta"].get("tool_calls") for e in stream[:-1])
+
+
+async def test_a_model_falls_back_before_its_first_word_and_says_who_answered(
+    running_with: Callable[..., Any], tmp_path: Any
+) -> None:
+    async def behave(exchange: Exchange) -> None:
+        await exchange.answer(b"no", status="500 Oops")
+
+    async with serving(behave) as upstream:
+        rows = tmp_path / "catalog.toml"
+        rows.write_text(
+            f'[[upstream]]\nid = "main"\nurl = "{upstream.url}"\n[[model]]\nid = "vetx-23"\nengine = "upstream"\n'
+            'upstream = "main"\nupstream_model = "plain"\ninput_nano_per_token = 8320\noutput_nano_per_token = 8320\n'
+            'context_tokens = 128000\noutput_tokens_max = 16384\noutput_tokens_default = 4096\nfallback = "builtin"\n'
+        )
+        async with running_with(catalog=rows) as service:
+            account = await service.account()
+            for stream in (False, True):
+                response = await service.chat(account, CHOCOLATE, stream=stream)
+                vetx = events(response.text)[0]["vetx"] if stream else response.json()["vetx"]
+                assert (response.status_code, vetx["engine"]) == (200, "builtin")
+            assert len([one for one in upstream.exchanges if one.head.startswith("POST")]) == 2
