@@ -351,12 +351,6 @@ class Pool:
             ).encode("latin-1")
         return await self._exchange(b"%b%d\r\n\r\n%b" % (head, len(body), body), timeout_s)
 
-    async def get(self, path: str, timeout_s: float) -> Connection:
-        """Ask for a page and wait for its head; as `post`."""
-        return await self._exchange(
-            f"GET {self._path}{path} HTTP/1.1\r\n{self._lines}\r\n\r\n".encode("latin-1"), timeout_s
-        )
-
     async def _exchange(self, request: bytes, timeout_s: float) -> Connection:
         while True:
             connection = self._take() or await self._connect()

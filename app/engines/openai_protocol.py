@@ -7,15 +7,18 @@ failure is shown to anybody: only its status decides.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
+import httpx
 import msgspec
 import pybase64
 
@@ -530,29 +533,32 @@ async def _read_goodbye(connection: Connection) -> None:
 
 
 async def list_models(upstream: Upstream) -> list[Mapping[str, Any]]:
-    """The rows of the server's `/v1/models`.
+    """The rows of the server's `/v1/models`, asked once at start.
 
     Raises:
         Refused: it does not answer with such a list.
     """
     headers = {"Accept": "application/json", **({"Authorization": f"Bearer {upstream.key}"} if upstream.key else {})}
-    pool = Pool(
-        upstream.url, headers={**headers, **upstream.extra_headers}, connect_timeout_s=upstream.connect_timeout_s
-    )
+    body = b""
     try:
-        connection = await pool.get("/models", upstream.connect_timeout_s)
-        try:
-            if connection.status != 200:
-                raise _refused_by_status(connection.status, connection.retry_after, b"")
-            page = msgspec.json.decode(await connection.read_all(ANSWER_BYTES_MAX))
-        finally:
-            connection.finish()
-    except WireError as failure:
-        raise _refused_by_wire(failure) from None
+        async with (
+            asyncio.timeout(upstream.connect_timeout_s),
+            httpx.AsyncClient(headers={**headers, **upstream.extra_headers}, trust_env=False) as client,
+            client.stream("GET", f"{upstream.url}/models") as answer,
+        ):
+            if answer.status_code != HTTPStatus.OK:
+                raise _refused_by_status(answer.status_code, answer.headers.get("retry-after", ""), b"")
+            async for piece in answer.aiter_bytes():
+                body += piece
+                if len(body) > ANSWER_BYTES_MAX:
+                    break
+        page = msgspec.json.decode(body)
+    except (TimeoutError, httpx.TimeoutException):
+        raise UpstreamTimeout("The model's server did not list its models in time.") from None
+    except httpx.HTTPError:
+        raise UpstreamError("The model's server can't be reached.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UpstreamError("The model's server sent something that is not a list of models.") from None
-    finally:
-        pool.close()
     rows = page.get("data") if isinstance(page, dict) else None
     if not isinstance(rows, list):
         raise UpstreamError("The model's server sent something that is not a list of models.")
