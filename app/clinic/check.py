@@ -152,6 +152,11 @@ def per_kg(written: Written, patient: Patient) -> PerKg | None:
         single = converted
     elif len(parts) == 1 and patient.weight_kg is not None and dimensions(written.unit) is not None:
         single = single / patient.weight_kg
+    elif len(parts) == 2 and parts[1] == "m2":
+        share = dosing.body_of(patient.weight_kg, patient.species).m2_per_kg
+        if share is None:
+            return None
+        single = single * share
     else:
         return None
     unit = "mg" if dimensions(parts[0]) == ("mass",) else parts[0]
@@ -295,13 +300,14 @@ def judge(dose: PerKg, records: Sequence[DoseRecord], drug: Drug, patient: Patie
     Ten times the highest recorded dose is an absolute finding, above a maximum or one and a half times the highest a
     high one, above it at all a moderate one.
     """
-    comparable = [row for row in records if dosing.single_per_kg(row, patient.weight_kg, dose.unit) is not None]
-    span = dosing.range_per_kg(comparable, patient.weight_kg, dose.unit)
+    body = dosing.body_of(patient.weight_kg, patient.species)
+    comparable = [row for row in records if dosing.single_per_kg(row, body, dose.unit) is not None]
+    span = dosing.range_per_kg(comparable, body, dose.unit)
     if span is None:
         return [], False
     low, high = span
     unit = f"{dose.unit}/kg"
-    highest = max(comparable, key=lambda row: (dosing.single_per_kg(row, patient.weight_kg, dose.unit) or span)[1])
+    highest = max(comparable, key=lambda row: (dosing.single_per_kg(row, body, dose.unit) or span)[1])
     says = f"{drug.generic}: {_say(dose.single, unit)} given, {_say_range(low, high, unit)} on record"
     if dose.single >= high * TENFOLD:
         text = f"{says}. Ten times or more: most likely a slip of the decimal point or the unit. Do not give."
@@ -332,7 +338,8 @@ def _daily(dose: PerKg, records: Sequence[DoseRecord], drug: Drug, patient: Pati
     """The day's total, where single doses are in range but come too often."""
     if dose.daily is None:
         return []
-    totals = [(dosing.daily_per_kg(row, patient.weight_kg, dose.unit), row) for row in records]
+    body = dosing.body_of(patient.weight_kg, patient.species)
+    totals = [(dosing.daily_per_kg(row, body, dose.unit), row) for row in records]
     most, record = max(totals, key=lambda pair: pair[0])
     for row in records:
         if row.max_daily is not None and patient.species is not None:

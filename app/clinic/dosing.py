@@ -59,6 +59,32 @@ class Tablets:
     pieces: int
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a dose is held against: weight [kg] and Meeh's constant, each None where not known."""
+
+    weight_kg: Decimal | None
+    surface_k: Decimal | None = None
+
+    @property
+    def animals_per_kg(self) -> Decimal | None:
+        """One animal for each kg of it: turns an amount per animal into one per kg."""
+        return None if self.weight_kg is None else 1 / self.weight_kg
+
+    @property
+    def m2_per_kg(self) -> Decimal | None:
+        """Its surface for each kg of it: turns an amount per m2 into one per kg."""
+        if self.weight_kg is None or self.surface_k is None:
+            return None
+        return surface_m2(self.weight_kg, self.surface_k) / self.weight_kg
+
+
+def body_of(weight_kg: Decimal | None, species: Species | None) -> Body:
+    """The body of an animal of a species."""
+    constant = None if species is None else species.surface_k
+    return Body(weight_kg, None if constant is None else constant.value)
+
+
 def surface_m2(weight_kg: Decimal, k: Decimal) -> Decimal:
     """Body surface [m2] by Meeh: k x (weight [g])^(2/3) / 10000."""
     assert weight_kg > 0
@@ -201,34 +227,41 @@ def same_route(record: DoseRecord, route: str | None) -> bool:
 
 
 def range_per_kg(
-    records: Iterable[DoseRecord], weight_kg: Decimal | None, numerator: str = "mg"
+    records: Iterable[DoseRecord], body: Body | Decimal | None, numerator: str = "mg"
 ) -> tuple[Decimal, Decimal] | None:
-    """Lowest to highest single dose [`numerator`/kg] over records per kg, or per animal where the weight is known.
+    """Lowest to highest single dose [`numerator`/kg] over records per kg, and others where the weight is known.
 
     A dose per day may be given at once, or divided as its interval says.
     """
     lows: list[Decimal] = []
     highs: list[Decimal] = []
     for record in records:
-        single = single_per_kg(record, weight_kg, numerator)
+        single = single_per_kg(record, body, numerator)
         if single is not None:
             lows.append(single[0])
             highs.append(single[1])
     return (min(lows), max(highs)) if lows else None
 
 
-def single_per_kg(record: DoseRecord, weight_kg: Decimal | None, numerator: str) -> tuple[Decimal, Decimal] | None:
-    """Lowest and highest single dose of a record [`numerator`/kg]; None where it can't be compared per kg."""
+def single_per_kg(record: DoseRecord, body: Body | Decimal | None, numerator: str) -> tuple[Decimal, Decimal] | None:
+    """Lowest and highest single dose of a record [`numerator`/kg]; None where it can't be compared per kg.
+
+    Args:
+        body: a bare weight [kg] stands for a body of unknown surface.
+    """
     if record.status == "unverified" or record.dose_kind == "cri":
         return None
+    if not isinstance(body, Body):
+        body = Body(body)
     values = (record.dose.min, record.dose.max)
-    if record.basis == "per_animal":
-        if weight_kg is None:
-            return None
-        whole_amounts = [convert(value, record.dose.unit, numerator) for value in values]
-        converted = [None if value is None else value / weight_kg for value in whole_amounts]
-    else:
+    if record.basis == "per_kg":
         converted = [convert(value, record.dose.unit, f"{numerator}/kg") for value in values]
+    else:
+        share = body.animals_per_kg if record.basis == "per_animal" else body.m2_per_kg
+        if share is None:
+            return None
+        whole_amounts = [convert(value, record.dose.unit.split("/")[0], numerator) for value in values]
+        converted = [None if value is None else value * share for value in whole_amounts]
     low, high = converted
     if low is None or high is None:
         return None
@@ -237,9 +270,9 @@ def single_per_kg(record: DoseRecord, weight_kg: Decimal | None, numerator: str)
     return low, high
 
 
-def daily_per_kg(record: DoseRecord, weight_kg: Decimal | None, numerator: str) -> Decimal:
+def daily_per_kg(record: DoseRecord, body: Body | Decimal | None, numerator: str) -> Decimal:
     """The most of a record in a day [`numerator`/kg], for a record that `single_per_kg` can compare."""
-    single = single_per_kg(record, weight_kg, numerator)
+    single = single_per_kg(record, body, numerator)
     assert single is not None
     if record.per == "day" or record.interval_h is None or record.interval_h.min >= 24:
         return single[1]

@@ -253,7 +253,7 @@ def _dose(
 ) -> Json | None:
     """One row of `doses`, or None where it must not be recommended."""
     assert patient.species is not None
-    single = dosing.single_per_kg(record, weight_kg, "mg")
+    single = dosing.single_per_kg(record, dosing.body_of(weight_kg, patient.species), "mg")
     highest = None if single is None else single[1]
     matches = _warn(page, drug, patient, highest, record.route, records, taken, jurisdiction, audience)
     if record.status == "unverified":
@@ -450,7 +450,10 @@ def _own_figure(
     if not compared:
         page.not_checked.append({"text": f"{shown(value)} {unit}", "why": "not_comparable"})
     elif not findings:
-        low, high = dosing.range_per_kg(matching, patient.weight_kg, top) or (in_unit, in_unit)
+        low, high = dosing.range_per_kg(matching, dosing.body_of(patient.weight_kg, patient.species), top) or (
+            in_unit,
+            in_unit,
+        )
         text = f"{drug.generic}: {shown(in_unit)} {spelt(top)}/kg is within {shown(low)} to {shown(high)} on record."
         row = {"rule": "dose-within-range", "severity": "info", "text": text, "drugs": [drug.generic]}
         page.warnings.append(row)

@@ -230,13 +230,30 @@ def test_doses_per_animal_are_compared_whole(small: Clinic) -> None:
         ("alphadol 5 mg TOP", DOG, "no_record_for_route"),
         ("alphadol 5 mg/kg/h", DOG, "not_comparable"),
         ("alphadol 5 IU", DOG, "not_comparable"),
-        ("alphadol 5 mg/m2", DOG, "not_comparable"),
+        ("alphadol 5 mg/m2", {"species": "cat", "weight_kg": 4}, "not_comparable"),
+        ("alphadol 5 mg/m2", {"species": "dog"}, "not_comparable"),
     ],
 )
 def test_what_could_not_be_checked_says_why(small: Clinic, line: str, patient: dict[str, Any], why: str) -> None:
     answer = small.check({"patient": patient, "drugs": [line]})
 
     assert why in whys(answer)
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("betasone 30 mg/m2 IV once", None),
+        ("betasone 14 mg IV once", None),
+        ("betasone 300 mg/m2 IV once", "dose-tenfold"),
+        ("betasone 140 mg IV once", "dose-tenfold"),
+    ],
+)
+def test_doses_per_surface_are_compared(small: Clinic, line: str, rule: str | None) -> None:
+    """10 kg: 0.46416 m2, so 30 mg/m2 is 13.9 mg."""
+    rules = {name for name in found(small.check({"patient": DOG, "drugs": [line]})) if name.startswith("dose-")}
+
+    assert rules == ({rule} if rule else set())
 
 
 def test_unknown_drugs_and_species_come_with_their_neighbours(small: Clinic) -> None:

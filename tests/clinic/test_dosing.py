@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.base.errors import Invalid, NotFound
 from app.clinic import Clinic, open_clinic
-from app.clinic.dosing import Amount, read_strength, surface_m2, tablets_for, volume_step
+from app.clinic.dosing import Amount, read_strength, single_per_kg, surface_m2, tablets_for, volume_step
 from app.clinic.words import describe_dose
 from tests.clinic.made import ALPHA, DAILY, RULES, dose, write
 
@@ -97,6 +97,13 @@ def test_doses_per_surface_use_meehs_formula(small: Clinic) -> None:
     assert surface_m2(Decimal(8), Decimal(10)) == pytest.approx(Decimal("0.4"))
     assert row["amount"]["max"] == pytest.approx(13.9247, abs=1e-3)
     assert row["per_m2"] == {"min": 30, "max": 30, "unit": "mg/m2"}
+
+
+def test_a_bare_weight_stands_for_a_body_without_a_surface(small: Clinic) -> None:
+    records = small.records.drugs["betasone"].doses
+
+    assert single_per_kg(records[0], Decimal(10), "mg") == (2, 2)
+    assert single_per_kg(records[1], Decimal(10), "mg") is None
 
 
 def test_without_a_surface_formula_a_dose_per_surface_is_not_computed(small: Clinic) -> None:
