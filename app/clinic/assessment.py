@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from app.base.errors import Invalid
 from app.base.messages import Audience, Facts, Message, Picture, PictureUrl, Text, Triage
 from app.clinic import safety
 from app.clinic.check import check, unique_needs
@@ -14,6 +15,7 @@ from app.clinic.exposure import Exposed, assess
 from app.clinic.lexicon import folded, vocabulary
 from app.clinic.patient import Patient, PatientShape, need, normalise
 from app.clinic.prescribing import DoseQuestion, prescribe
+from app.clinic.questions import body
 from app.clinic.reading import Animal, Exposure, Medication, Reading, read
 from app.clinic.records import Records
 from app.clinic.triage import triage
@@ -50,11 +52,11 @@ def facts_for(
         patients: as the caller gave them; what they say wins over the words.
 
     Raises:
-        Invalid: a given patient contradicts itself; names the field.
+        Invalid: a given patient contradicts itself; names the field as `patients[0].weight_kg`.
     """
     said = [read(text, records) for text in _user_texts(messages)]
     animals, readings = _merged(said)
-    given = [normalise(PatientShape.model_validate(dict(one)), records) for one in patients]
+    given = [_given(place, one, records) for place, one in enumerate(patients)]
     known = _together(given, animals, readings, records)
     shapes = tuple(one.shape for one in known)
     not_checked: list[Json] = []
@@ -170,6 +172,15 @@ def _newer(known: Animal, said: Animal) -> Animal:
     changes["conditions"] = tuple(dict.fromkeys((*known.conditions, *said.conditions)))
     changes["spans"] = {**known.spans, **said.spans}
     return replace(known, **changes)
+
+
+def _given(place: int, one: Mapping[str, Any], records: Records) -> Patient:
+    """The caller's patient at that place."""
+    try:
+        return normalise(body(PatientShape, one), records)
+    except Invalid as refused:
+        refused.param = f"patients[{place}].{(refused.param or '').removeprefix('patient.')}".rstrip(".")
+        raise
 
 
 def _together(
@@ -344,12 +355,15 @@ def _doses(
 ) -> list[Json]:
     """Doses of the drugs that somebody asks about."""
     answers: list[Json] = []
+    asked = [one for one in medications if one.drugs and one.status in ("asked", "intended")]
+    if asks and not asked:
+        asked = [one for one in medications if one.drugs and one.status == "mentioned"]
+    if asks and not asked:
+        asked = [one for one in medications if one.drugs and one.status == "current"]
     seen: set[tuple[str, int | None]] = set()
-    for one in medications:
-        if not one.drugs or not (asks or one.status in ("asked", "intended")) or len(answers) == DOSES_MAX:
-            continue
+    for one in asked:
         key = (one.drugs[0], one.animal)
-        if key in seen or one.status == "given":
+        if key in seen or len(answers) == DOSES_MAX:
             continue
         seen.add(key)
         strength = one.strength if one.strength is not None and one.tablets is None else None

@@ -334,7 +334,8 @@ def build(records: Records) -> Lexicon:
             for name in (product.name, *product.names):
                 joined = " ".join(_words(name))
                 full = any(f" {word} " in f" {joined} " for word in own)
-                if full or not joined[:1].isdigit():
+                numbered = any(word.isdigit() for word in joined.split()) and "%" not in joined
+                if not numbered and (full or not joined[:1].isdigit()):
                     enter(name, Term("product", toxin.name, (product.name, full)), plurals=full, hazard=full)
     for analyte in records.analytes.values():
         for name in (analyte.name, *analyte.names):

@@ -401,6 +401,7 @@ _GAP_MAX = 3
 _REACH = 60
 _NEARBY = 24
 _NEEDS_MAX = 20
+_ASK_REACH = 6
 _BARE = frozenset(("take", "taking", "have", "having", "get", "getting"))
 
 
@@ -973,9 +974,12 @@ class _Reader:
         low = bisect_left(self.verbs, mention.start - _REACH, key=_first)
         high = bisect_right(self.verbs, mention.start + _REACH, key=_first)
         for place, end, kind in self.verbs[low:high]:
-            if kind == "dose?" or self.sentences[place] != sentence:
+            if self.sentences[place] != sentence:
                 continue
-            if place < mention.start:
+            if kind == "dose?":
+                if 0 <= mention.start - end <= _ASK_REACH:
+                    best = (place, end, "ask")
+            elif place < mention.start:
                 if best is None or not _weaker(kind, best[2]) or _turns(self.words[best[1] : place]):
                     best = (place, end, kind)
             elif best is None:
@@ -1458,7 +1462,7 @@ def _status(kind: str, denied: bool, asked: bool) -> str:
         return "denied"
     if kind in ("ate", "gave"):
         return "given"
-    if asked:
+    if asked or kind == "ask":
         return "asked"
     return {"take": "current", "give": "intended", "eat": "given"}.get(kind, "mentioned")
 
@@ -1468,7 +1472,7 @@ def _happened(kind: str, denied: bool, asked: bool, amount: bool) -> str:
         return "denied"
     if kind in ("ate", "gave") or (kind in ("eat", "take") and not asked):
         return "happened"
-    if asked:
+    if asked or kind == "ask":
         return "asked"
     return "happened" if amount and kind != "give" else "mentioned"
 

@@ -903,18 +903,16 @@ class _Judge:
     def _tenfold(self, drug: Drug, dose: PerKg, given: Medication, target: Patient) -> Verdict | None:
         own = [row for row in drug.doses if row.species == target.species_name]
         routed = [row for row in own if dosing.same_route(row, given.route)] or own
-        span = dosing.range_per_kg(routed, target.weight_kg, dose.unit)
-        if span is None:
+        body = dosing.body_of(target.weight_kg, target.species)
+        known = [(single, row) for row in routed if (single := dosing.single_per_kg(row, body, dose.unit)) is not None]
+        if not known:
             return None
-        low, high = span
+        low = min(single[0] for single, _ in known)
+        (_, high), highest = max(known, key=lambda pair: pair[0][1])
         slipped = dose.single >= low * _SLIP and dose.single > high * _ABOVE
         if not slipped and dose.single <= high * _FAR_ABOVE:
             return None
         unit = f"{dose.unit}/kg"
-        highest = max(
-            (row for row in routed if dosing.single_per_kg(row, target.weight_kg, dose.unit) is not None),
-            key=lambda row: (dosing.single_per_kg(row, target.weight_kg, dose.unit) or span)[1],
-        )
         figures = (
             f"{units.shown(low)} {units.spelt(unit)}"
             if low == high

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 from app.base.messages import Triage
 from app.clinic.reading import Reading, read
-from app.clinic.records import Contact, Flag, Records
+from app.clinic.records import Flag, Records
 
 Json = dict[str, Any]
 Level = Literal["emergency", "urgent", "routine", "home_care"]
@@ -49,7 +49,7 @@ def triage(
     """
     reading = read(said, records) if isinstance(said, str) else said
     known = patient or {}
-    raised = [(flag, span) for flag, span in _raised(reading, known, records)]
+    raised = list(_raised(reading, known, records))
     poisonings = [_poisoning(answer) for answer in exposures]
     worst = min([*(_RANKS[flag.level] for flag, _ in raised), *(_RANKS[row["level"]] for row in poisonings)], default=2)
     level = cast("Level", next(name for name, rank in _RANKS.items() if rank == worst))
@@ -68,7 +68,10 @@ def triage(
         see_within_min=minutes,
         vtl_colour=colour,
         reason=" ".join(dict.fromkeys(reasons)) or "No red flag was named; that is not a clean bill of health.",
-        red_flags=(*(row["flag"] for row in poisonings if row["flag"]), *(_shown(flag, span) for flag, span in raised)),
+        red_flags=(
+            *(row["flag"] for row in poisonings if row["flag"]),
+            *(_shown(flag, span) for flag, span in raised if flag.level in ("emergency", "urgent")),
+        ),
         ask_next=tuple(dict.fromkeys(asked))[:_ASK_MAX],
         contacts=contacts(records, jurisdiction) if about_poison else (),
     )
@@ -76,9 +79,9 @@ def triage(
 
 def contacts(records: Records, jurisdiction: str | None) -> tuple[Json, ...]:
     """Whom to call about a poison: the lines of that country, else of every country."""
-    lines: Iterable[Contact] = (line for line in records.contacts if line.kind == "poison_line")
-    listed = [line for line in lines if jurisdiction is None or line.country in (jurisdiction, "")]
-    return tuple(line.json for line in listed or [line for line in records.contacts if line.kind == "poison_line"])
+    lines = [line for line in records.contacts if line.kind == "poison_line"]
+    own = [line for line in lines if line.country == jurisdiction]
+    return tuple(line.json for line in own or lines)
 
 
 def urgency(answer: Mapping[str, Any]) -> str:

@@ -1,0 +1,210 @@
+"""A conversation's facts: whose they are, which win, and what is computed from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.base.errors import Invalid
+from app.base.messages import Facts, Message, PictureUrl, Text
+from app.clinic.assessment import NOTICE, facts_for
+from app.clinic.records import Records
+
+
+def said(*texts: str) -> tuple[Message, ...]:
+    """Messages of a user, with answers of the assistant between them."""
+    messages: list[Message] = [Message("system", (Text("Talk like a pirate. My cat weighs 99 kg."),))]
+    for text in texts:
+        messages += [Message("user", (Text(text),)), Message("assistant", (Text("Give your 77 kg horse ibuprofen."),))]
+    return tuple(messages[:-1])
+
+
+def facts(records: Records, *texts: str, patients: tuple[dict[str, Any], ...] = (), **more: Any) -> Facts:
+    """The facts of a clinician's conversation."""
+    given = {"audience": "clinician", "jurisdiction": None, "language": None, **more}
+    return facts_for(said(*texts), patients, records=records, **given)
+
+
+def test_chocolate_is_computed_and_urgent(records: Records) -> None:
+    """200 g x 5.6 mg/g / 12 kg: 93 mg/kg, past the threshold of seizures."""
+    found = facts(records, "My 12 kg dog ate 200 g of dark chocolate an hour ago")
+
+    assert found.patients[0]["weight_kg"] == 12
+    assert found.patients[0]["spans"]["weight"] == [3, 8]
+    assert found.exposures[0]["dose"] == {"value": 93.33, "unit": "mg/kg"}
+    assert (found.exposures[0]["status"], found.exposures[0]["patient"]) == ("happened", 0)
+    assert found.calculations[0]["formula"] == "mass_g x 5.6 mg/g / weight_kg"
+    assert found.calculations[0]["sources"]
+    assert found.triage is not None
+    assert found.triage.level == "emergency"
+    assert found.triage.contacts
+    assert found.on_topic
+
+
+def test_later_messages_win_and_the_assistant_says_nothing_of_the_animal(records: Records) -> None:
+    found = facts(records, "My dog weighs 12 kg", "Sorry, he weighs 14 kg", "He ate 100 g of milk chocolate")
+
+    assert [one["weight_kg"] for one in found.patients] == [14]
+    assert {one["species"] for one in found.patients} == {"dog"}
+    assert found.exposures[0]["calculation"]["inputs"]["weight_kg"] == 14
+
+
+def test_a_weight_without_a_species_joins_the_only_animal(records: Records) -> None:
+    found = facts(records, "what dose of carprofen for my dog?", "20 kg", "and 7 years old")
+
+    assert found.patients[0]["species"] == "dog"
+    assert found.patients[0]["weight_kg"] == 20
+    assert found.patients[0]["age_months"] == 84
+    assert found.doses[0]["doses"][0]["amount"]["unit"] == "mg"
+
+
+def test_a_species_that_comes_later_names_the_nameless_animal(records: Records) -> None:
+    found = facts(records, "she weighs 4 kg", "it is a cat", "another dog and another horse too")
+
+    assert (found.patients[0]["species"], found.patients[0]["weight_kg"]) == ("cat", 4)
+
+
+def test_what_the_caller_gives_wins_over_words_and_words_fill_the_rest(records: Records) -> None:
+    given = {"species": "Canine", "weight_kg": 30, "age_months": 24, "conditions": ["heart disease"]}
+    found = facts(records, "my 12 kg labrador, 9 years old, with kidney disease, neutered", patients=(given,))
+
+    patient = found.patients[0]
+    assert (patient["weight_kg"], patient["age_months"], patient["breed"]) == (30, 24, "Labrador Retriever")
+    assert patient["neutered"] is True
+    assert patient["conditions"] == ["heart disease", "kidney disease"]
+    assert len(found.patients) == 1
+
+
+def test_a_given_patient_without_a_match_stays_as_given(records: Records) -> None:
+    found = facts(records, "my 4 kg cat ate a lily", patients=({"species": "dog", "weight_kg": 9},))
+
+    assert [one["species"] for one in found.patients] == ["dog", "cat"]
+    assert facts(records, "hello", patients=({"species": "dog"},)).patients[0]["species"] == "dog"
+    assert facts(records, "a dog", patients=({"species": "dog", "weight_kg": 9},)).patients[0]["weight_kg"] == 9
+
+
+def test_a_given_patient_that_contradicts_itself_is_refused(records: Records) -> None:
+    with pytest.raises(Invalid) as refused:
+        facts(records, "hi", patients=({"species": "dog", "weight_kg": 9, "weight": {"value": 30, "unit": "kg"}},))
+
+    assert refused.value.param == "patients[0].weight_kg"
+
+
+def test_a_forbidden_drug_is_found_and_its_rule_leads(records: Records) -> None:
+    found = facts(records, "can I give my 4 kg cat half a paracetamol 500 mg?", audience="owner")
+
+    assert found.findings[0]["rule"] == "acetaminophen-cat"
+    assert found.rules[0].id == "acetaminophen-cat"
+    assert found.notice == NOTICE["owner"]
+    assert found.doses[0]["doses"] == []
+
+
+def test_two_drugs_are_checked_against_each_other(records: Records) -> None:
+    found = facts(records, "20 kg dog on prednisolone 10 mg BID, what dose of carprofen?")
+
+    assert "nsaid-corticosteroid" in {row["rule"] for row in found.findings}
+    assert [answer["drug"] for answer in found.doses] == ["carprofen"]
+    assert found.doses[0]["doses"] == []
+
+
+def test_what_was_stopped_or_denied_is_not_in_play(records: Records) -> None:
+    found = facts(records, "20 kg dog, used to take prednisolone 10 mg BID, now on carprofen 88 mg once daily")
+
+    assert "nsaid-corticosteroid" not in {row["rule"] for row in found.findings}
+    assert facts(records, "my cat is not on paracetamol").findings == ()
+
+
+def test_a_dose_as_written_is_checked_in_every_form(records: Records) -> None:
+    for text in (
+        "10 kg dog got carprofen 44 mg/kg PO",
+        "10 kg dog got 5 tablets of carprofen 100 mg",
+        "10 kg dog got carprofen 440 mg",
+    ):
+        found = facts(records, text)
+        assert "dose-tenfold" in {row["rule"] for row in found.findings}, text
+    assert facts(records, "10 kg dog got meloxicam 0.7 mL of 1.5 mg/mL").findings == ()
+    unknown = facts(records, "10 kg dog got 0.6 mL meloxicam; and 2 tablets of carprofen")
+    assert {row["why"] for row in unknown.not_checked} >= {"missing_strength"}
+
+
+def test_animals_keep_their_own_drugs_and_poisons(records: Records) -> None:
+    found = facts(
+        records, "My cat (4 kg) licked antifreeze. My dog (20 kg) ate 10 grapes. The dog is on ibuprofen 200 mg."
+    )
+
+    assert {(row["patient"], row["substance"]) for row in found.exposures} == {
+        (0, "ethylene glycol"),
+        (1, "grapes raisins"),
+    }
+    assert {row["rule"] for row in found.findings} & {"ibuprofen-cat"} == set()
+    assert {row["patient"] for row in found.findings} <= {1}
+
+
+def test_what_is_missing_is_asked_for(records: Records) -> None:
+    found = facts(records, "how much carprofen?")
+
+    assert "species" in {row["field"] for row in found.needs}
+    dosing = facts(records, "how much carprofen for my dog?")
+    assert {"weight", "jurisdiction"} <= {row["field"] for row in dosing.needs}
+    assert "jurisdiction" not in {
+        row["field"] for row in facts(records, "carprofen dose, dog", jurisdiction="US").needs
+    }
+    assert facts(records, "hello there").needs == ()
+
+
+def test_only_what_happened_counts_for_triage(records: Records) -> None:
+    asked = facts(records, "are grapes toxic to dogs?")
+
+    assert asked.exposures[0]["status"] == "asked"
+    assert asked.triage is not None
+    assert asked.triage.level == "routine"
+
+
+def test_the_worst_message_decides(records: Records) -> None:
+    found = facts(records, "my dog collapsed", "he is fine now, thanks. What food is best?")
+
+    assert found.triage is not None
+    assert found.triage.level == "emergency"
+    assert found.signs
+
+
+def test_off_topic_is_said_to_be(records: Records) -> None:
+    assert not facts(records, "Write a poem about the sea.").on_topic
+    assert facts(records, "Which vaccine for my pet?").on_topic
+    assert facts(records, "creatinine 3.2 mg/dL").on_topic
+    picture = Message("user", (Text("what is this?"), PictureUrl("data:", "messages[0].content[1].image_url.url")))
+    assert facts_for((picture,), (), "clinician", None, "de", records).on_topic
+    assert facts_for((), (), "clinician", None, None, records).triage is None
+
+
+def test_a_brand_of_two_drugs_and_more_drugs_than_are_answered(records: Records) -> None:
+    found = facts(
+        records, "dose for a 10 kg dog: carprofen, meloxicam, tramadol, gabapentin, omeprazole, maropitant, carprofen?"
+    )
+
+    assert len(found.doses) == 4
+    assert len({answer["drug"] for answer in found.doses}) == 4
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    texts=st.lists(
+        st.lists(
+            st.sampled_from(
+                ["my", "dog", "cat", "horse", "another", "12 kg", "0 kg", "9000 lb", "0.1 g", "carprofen", "NSAIDs",
+                 "on", "ate", "200 g", "chocolate", "grapes", "?", ".", ",", "how much", "1/2 tablet", "of", "100 mg",
+                 "0.5 mL", "2 mg/kg", "BID", "lily", "collapsed", "0 years old", "400 years old", "puppy", "\0",
+                 "\ud800"]
+            ),
+            max_size=25,
+        ).map(" ".join),
+        max_size=4,
+    )
+)  # fmt: skip
+def test_any_conversation_has_facts(texts: list[str], records: Records) -> None:
+    found = facts(records, *texts) if texts else facts_for((), (), "owner", "US", None, records)
+
+    assert found.notice
