@@ -54,7 +54,7 @@ def describe_dose(answer: Answer) -> str:
         if dose["volume"]:
             lines.append(f"  volume {_span(dose['volume'])}")
         for tablet in dose["tablets"]:
-            fit = "" if tablet["in_range"] else ", outside the range"
+            fit = "" if tablet["in_range"] else ", less than the figure"
             lines.append(f"  {tablet['count']} x {tablet['strength_mg']} mg = {tablet['amount_mg']} mg{fit}")
         where = f", {dose['jurisdiction']}" if dose["jurisdiction"] else ""
         lines.append(f"  status: {dose['status'].replace('_', ' ')}{where}")

@@ -5,6 +5,7 @@ Nothing is added to what the assessment says but the words around it. Figures ke
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -511,8 +512,10 @@ def _dose(page: _Page, row: Json, weight_kg: Any) -> str:
         text += f" = {_span(volume)} {_unit(volume.get('unit'))}{of}{note}"
     tablets = [
         f"{_figure(tablet.get('count'))} x {_figure(tablet.get('strength_mg'))} mg"
-        + ("" if tablet.get("in_range", True) else " (outside the range)")
-        for tablet in _rows(row, "tablets")[:3]
+        + ("" if tablet.get("in_range", True) else f" ({_figure(tablet.get('amount_mg'))} mg, less than the figure)")
+        for tablet in sorted(_rows(row, "tablets"), key=lambda tablet: _number(tablet, "amount_mg") or 0, reverse=True)[
+            :3
+        ]
     ]
     if tablets:
         text += f"; tablets: {' or '.join(tablets)}"
@@ -625,12 +628,13 @@ def _rows(row: Mapping[str, Any], name: str) -> list[Json]:
 
 
 def _figure(value: Any) -> str:
-    """A number as a person writes it: no trailing zeros, no exponent."""
+    """A number as a person writes it: four significant digits, no trailing zeros, no exponent."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    if isinstance(value, int) or value == int(value):
+    if value == int(value):
         return str(int(value))
-    return f"{value:.6f}".rstrip("0") if abs(value) < 1000 else f"{value:.2f}".rstrip("0").rstrip(".")
+    places = max(0, 3 - math.floor(math.log10(abs(value))))
+    return f"{value:.{places}f}".rstrip("0").rstrip(".")
 
 
 def _number(row: Mapping[str, Any], name: str) -> int | float | None:
