@@ -7,6 +7,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from app.base.errors import Invalid, NotFound
 from app.base.messages import Ask, Facts
 from app.clinic import assessment, listing, reading
@@ -76,7 +78,7 @@ class Clinic:
         needs = list(answer["needs"])
         for found in answer["patients"]:
             spans = found.get("spans")
-            patient = normalise(PatientShape.model_validate(found), self.records, today)
+            patient = normalise(_readable(found), self.records, today)
             needs += [row for row in patient.needs if row["field"] == "weight"]
             patients.append({**patient.shape, "spans": spans})
         answer["patients"] = patients
@@ -211,7 +213,7 @@ class Clinic:
             animals = _meant(said, animals)
         if animals:
             own = given.model_dump(exclude_unset=True)
-            words = PatientShape.model_validate(animals[0].to_json()).model_dump(exclude_unset=True)
+            words = _readable(animals[0].to_json()).model_dump(exclude_unset=True)
             for group in (("weight", "weight_kg"), ("age", "age_months", "birth_date"), ("species", "breed")):
                 if any(own.get(name) is not None for name in group):
                     words = {name: value for name, value in words.items() if name not in group}
@@ -240,6 +242,16 @@ _ROUTES = {
     "subcut": "SC", "intramuscular": "IM", "intravenous": "IV", "topical": "TOP", "spot-on": "TOP", "rectal": "PR",
     "inhaled": "INH", "eye": "OPH", "ear": "OTIC", "skin": "TOP",
 }  # fmt: skip
+
+
+def _readable(found: Json) -> PatientShape:
+    """A patient out of a text, without what can't be a fact: `0 lb`, an age of a thousand years."""
+    try:
+        return PatientShape.model_validate(found)
+    except ValidationError as error:
+        wrong = {str(row["loc"][0]) for row in error.errors()}
+        wrong |= {"weight", "weight_kg"} if wrong & {"weight", "weight_kg"} else {"age", "age_months"}
+        return PatientShape.model_validate({name: value for name, value in found.items() if name not in wrong})
 
 
 def _meant(said: reading.Reading | None, animals: tuple[reading.Animal, ...]) -> tuple[reading.Animal, ...]:

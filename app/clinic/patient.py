@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -22,6 +22,10 @@ _AGE_UNITS = {
     "mo": "mo", "mos": "mo", "month": "mo", "months": "mo", "m": "mo", "mth": "mo", "mths": "mo",
     "wk": "wk", "wks": "wk", "week": "wk", "weeks": "wk", "w": "wk", "d": "d", "day": "d", "days": "d",
 }  # fmt: skip
+AGE_MONTHS_MAX = 3600
+"""No patient is older: 300 years, more than any tortoise [months]."""
+_LEAST = Decimal("1e-9")
+_TEN_DIGITS = Context(prec=10)
 WEIGHT_UNITS = ("kg", "g", "lb", "oz", "st")
 # Sex and neutering as clinics write them: "MN", "CM", "FS", "intact male", "spayed female".
 _SEXES: dict[str, tuple[str, bool | None]] = {
@@ -44,7 +48,7 @@ _CLEAR = frozenset(
 )  # fmt: skip
 
 
-def _figure(value: object) -> object:
+def _figure(value: object) -> Decimal:
     """JSON numbers only: no strings, no booleans, nothing infinite."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError("must be a number")
@@ -54,10 +58,12 @@ def _figure(value: object) -> object:
     return exact
 
 
-def _positive(value: object) -> object:
+def _positive(value: object) -> Decimal:
     figure = _figure(value)
     if figure == 0:
         raise ValueError("must be more than 0")
+    if figure < _LEAST:
+        raise ValueError("is too small to be true")
     return figure
 
 
@@ -276,7 +282,7 @@ def _outward(
     if given.ideal_weight_kg is not None:
         out["ideal_weight_kg"] = number(given.ideal_weight_kg)
     out["age_months"] = None if age_months is None else number(round(age_months, 2))
-    out["weight_kg"] = None if weight_kg is None else number(round(weight_kg, 6))
+    out["weight_kg"] = None if weight_kg is None else number(_TEN_DIGITS.create_decimal(weight_kg))
     out["conditions"], out["allergies"] = list(given.conditions), list(given.allergies)
     out["medications"] = [
         line if isinstance(line, str) else _medication(line)
@@ -366,11 +372,15 @@ def _age_months(given: PatientShape, today: date | None) -> Decimal | None:
             raise Invalid("birth_date lies in the future.", param="patient.birth_date")
         return days * MONTHS_PER["d"]
     if given.age is None:
+        if given.age_months is not None and given.age_months > AGE_MONTHS_MAX:
+            raise Invalid("No animal is that old; write age_months in months.", param="patient.age_months")
         return given.age_months
     unit = _AGE_UNITS.get(given.age.unit.strip().lower().rstrip("."))
     if unit is None:
         raise Invalid("Write the unit of age as years, months, weeks or days.", param="patient.age.unit")
     months = given.age.value * MONTHS_PER[unit]
+    if months > AGE_MONTHS_MAX:
+        raise Invalid("No animal is that old; check the unit of age.", param="patient.age.value")
     if given.age_months is not None and abs(given.age_months - months) > max(Decimal("0.6"), months / 20):
         raise Invalid("age and age_months differ; send one of them.", param="patient.age_months")
     return months

@@ -11,9 +11,11 @@ from app.clinic.patient import MedicationShape
 from app.clinic.records import Drug, Records
 from app.clinic.units import canonical, dimensions, fold
 
-_NUMBER = r"(?:\d+\s+\d/\d|\d+/\d+|\d+(?:[.,]\d+)*|[½¼¾])"
+_NUMBER = r"(?:\d+\s+\d/\d|\d+/\d+|\d+(?:[.,]\d+)*|\.\d+|[½¼¾])"
+_START = r"(?<![\w.,])"
+# A figure starts where nothing of a figure stands before it: `1e5 mg` is not 5 mg.
 _QUANTITY = re.compile(
-    rf"(?P<low>{_NUMBER})(?:\s*(?:-|\u2013|to)\s*(?P<high>{_NUMBER}))?\s*"
+    rf"{_START}(?P<low>{_NUMBER})(?:\s*(?:-|\u2013|to)\s*(?P<high>{_NUMBER}))?\s*"
     r"(?P<unit>milligrams?|micrograms?|grams?|mgs?|mcg|ug|µg|μg|gm?|grains?|gr|ius?|units?|u|mls?|cc|meq|mmol|%)"
     r"(?P<per>\s*(?:/|per)\s*(?:kg|kilo|lb|pound|m2|m²|(?:\d+(?:\.\d+)?\s*)?ml|tab(?:let)?|cap(?:sule)?|dose|animal))?"
     r"(?P<time>\s*(?:/|per|a)\s*(?:min(?:ute)?|hr?|hour|day|d))?(?![a-z])",
@@ -272,6 +274,6 @@ def _amounts(text: str, rest: str) -> Written:
 def _interval(rest: str) -> Decimal | None:
     """Hours between doses, as written."""
     every = _EVERY.search(rest)
-    if every is not None:
+    if every is not None and int(every[1]) > 0:
         return Decimal(every[1]) * (24 if every[2].lower().startswith("d") else 1)
     return next((hours for pattern, hours in _INTERVALS if pattern.search(rest)), None)

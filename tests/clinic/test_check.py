@@ -406,6 +406,9 @@ def test_conditions_meet_by_meaning(said: str, wanted: str, same: bool) -> None:
         ("alphadol 25 mg tablet, give 50 mg weekly", ("50", "mg", None, "168")),
         ("Alphavet25mg every 2 days", ("25", "mg", None, "48")),
         ("alphadol 25 mg tablet SID", ("25", "mg", None, "24")),
+        ("alphadol .5 mg/kg", ("0.5", "mg/kg", None, None)),
+        ("alphadol 1e5 mg", (None, "", None, None)),
+        ("alphadol 5 mg every 0 hours", ("5", "mg", None, None)),
         ("alphadol", (None, "", None, None)),
     ],
 )

@@ -129,6 +129,8 @@ def test_a_breed_of_another_species_is_asked_about(small: Clinic) -> None:
         ({"age": {"value": 3, "unit": "moons"}}, "patient.age.unit"),
         ({"age": {"value": 3, "unit": "y"}, "age_months": 3}, "patient.age_months"),
         ({"birth_date": "2027-01-01"}, "patient.birth_date"),
+        ({"age": {"value": 400, "unit": "years"}}, "patient.age.value"),
+        ({"age_months": 5000}, "patient.age_months"),
         ({"weight": {"value": 3, "unit": "mL"}}, "patient.weight.unit"),
         ({"weight": {"value": 3, "unit": "bananas"}}, "patient.weight.unit"),
         ({"weight": {"value": 3, "unit": "kg"}, "weight_kg": 4}, "patient.weight_kg"),
@@ -147,6 +149,7 @@ def test_what_nobody_can_read_is_refused_naming_the_field(small: Clinic, fields:
         ({"patient": {"specie": "dog"}}, "patient.specie", "unknown_parameter"),
         ({"patient": {"weight_kg": "12"}}, "patient.weight_kg", VALUE),
         ({"patient": {"weight_kg": 0}}, "patient.weight_kg", VALUE),
+        ({"patient": {"weight_kg": 1e-300}}, "patient.weight_kg", VALUE),
         ({"patient": {"weight_kg": True}}, "patient.weight_kg", VALUE),
         ({"patient": {"weight_kg": float("inf")}}, "patient.weight_kg", VALUE),
         ({"patient": {"neutered": "yes"}}, "patient.neutered", VALUE),
@@ -207,6 +210,16 @@ def test_what_comes_out_is_accepted_unchanged(small: Clinic) -> None:
 @given(value=st.decimals("0.01", "500", places=2), unit=st.sampled_from(["kg", "g", "lb", "oz", "st"]))
 def test_every_weight_survives_a_round_trip(small: Clinic, value: Decimal, unit: str) -> None:
     once = patient(small, species="dog", weight={"value": value, "unit": unit}).shape
+
+    assert patient(small, **once).shape == once
+
+
+def test_a_weight_of_nothing_in_a_text_is_no_fact(clinic: Clinic) -> None:
+    assert clinic.extract({"text": "dog, 0 lb, ate chocolate"})["patient"]["weight_kg"] is None
+
+
+def test_the_least_weight_survives_a_round_trip(small: Clinic) -> None:
+    once = patient(small, species="dog", weight_kg=1e-9).shape
 
     assert patient(small, **once).shape == once
 
