@@ -185,7 +185,7 @@ def billed_texts(ask: Ask) -> list[str]:
 
 
 class _Channel:
-    """One growing text: what is before `tail` is counted for good."""
+    """One growing text: what is before `tail` is counted for good; `tail_tokens` is None until the tail is counted."""
 
     __slots__ = ("counted", "tail", "tail_bytes", "tail_tokens")
 
@@ -193,23 +193,38 @@ class _Channel:
         self.counted = 0
         self.tail = ""
         self.tail_bytes = 0
-        self.tail_tokens = 0
+        self.tail_tokens: int | None = 0
+
+    def append(self, text: str, size: int) -> None:
+        """Add text whose count may wait."""
+        self.tail += text
+        self.tail_bytes += size
+        self.tail_tokens = None
 
     def advance(self, tokens: Tokens) -> None:
-        """Count for good what no further text can change; the rest becomes the tail, counted as it stands."""
+        """Count for good what no further text can change, where the tail has grown long or was not counted yet."""
+        if self.tail_tokens is not None and self.tail_bytes <= _TAIL_BYTES_MAX:
+            return
         cut = _LAST_CUT.match(self.tail)
         if cut:
             self.counted += tokens.count(self.tail[: cut.end()])
             self.tail = self.tail[cut.end() :]
-        self.tail_bytes = _utf8_length(self.tail)
+            self.tail_bytes = _utf8_length(self.tail)
         self.tail_tokens = tokens.count(self.tail)
 
-    def bound(self) -> int:
-        """The most tokens it can have however it goes on, less those of what is still to come."""
-        if self.tail_bytes <= _TAIL_BYTES_MAX:
-            return self.counted + self.tail_bytes
+    def total(self, tokens: Tokens) -> int:
+        """The tokens of the whole text."""
+        if self.tail_tokens is None:
+            self.tail_tokens = tokens.count(self.tail)
+        return self.counted + self.tail_tokens
+
+    def bound(self, tokens: Tokens) -> int:
+        """The most tokens it can have however it goes on, less the bytes of what is still to come."""
+        cut = _LAST_CUT.match(self.tail)
+        loose = _utf8_length(self.tail[cut.end() :]) if cut else self.tail_bytes
         # A long run without a place to cut: what follows may change the count of its end, by a few tokens.
-        return self.counted + min(self.tail_bytes, self.tail_tokens + _LONG_TAIL_SLACK)
+        slack = loose if loose <= _TAIL_BYTES_MAX else _LONG_TAIL_SLACK
+        return min(self.counted + self.tail_bytes, self.total(tokens) + slack)
 
 
 class Meter:
@@ -243,33 +258,30 @@ class Meter:
             at = self._channels[channel] = _Channel()
         if self._at_most + size <= self._tokens_max:
             self._at_most += size
-            at.tail += text
-            at.tail_bytes += size
+            at.append(text, size)
             return text
-        return self._feed_near_the_end(text, at)
-
-    def finish(self) -> str:
-        """Whatever was held back: nothing, ever."""
-        return ""
+        return self._feed_near_the_end(text, size, at)
 
     def count(self) -> int:
         """The tokens let through so far, each text as a whole."""
+        return sum(channel.total(self._tokens) for channel in self._channels.values())
+
+    def _feed_near_the_end(self, text: str, size: int, at: _Channel) -> str:
         for channel in self._channels.values():
             channel.advance(self._tokens)
-        return sum(channel.counted + channel.tail_tokens for channel in self._channels.values())
-
-    def _feed_near_the_end(self, text: str, at: _Channel) -> str:
-        self.count()
-        others = sum(channel.counted + channel.tail_tokens for channel in self._channels.values() if channel is not at)
+        others = sum(channel.total(self._tokens) for channel in self._channels.values() if channel is not at)
         room = self._tokens_max - others - at.counted
         whole = at.tail + text
-        if self._tokens.count(whole) > room:
+        counted = self._tokens.count(whole)
+        if counted > room:
             self.full = True
-            whole = self._longest_that_fits(whole, len(at.tail), room)
-            text = whole[len(at.tail) :]
-        at.tail = whole
-        at.advance(self._tokens)
-        self._at_most = sum(channel.bound() for channel in self._channels.values())
+            kept = self._longest_that_fits(whole, len(at.tail), room)
+            text = kept[len(at.tail) :]
+            at.append(text, _utf8_length(text))
+            return text
+        at.append(text, size)
+        at.tail_tokens = counted
+        self._at_most = sum(channel.bound(self._tokens) for channel in self._channels.values())
         return text
 
     def _longest_that_fits(self, text: str, start: int, room: int) -> str:

@@ -173,6 +173,7 @@ class Turn:
             await self.close()
             raise self._failure
         self._note_delivered(self._buffer)
+        self._buffer.clear()
 
     async def _try_whole(self) -> bool:
         """As `_try_stream`, for an answer that comes whole."""
@@ -306,7 +307,10 @@ class Turn:
     async def count(self) -> int:
         """Count what is billed of what was delivered; what it will cost [nano-USD]."""
         ready, usage = self.ready, self._usage
-        self.completion_tokens = await self._house.tokens.count_answer(self.answer, self.tool_calls)
+        if self._failure is None and self._ended and not self._buffer:
+            self.completion_tokens = self._meter.count()
+        else:
+            self.completion_tokens = await self._house.tokens.count_answer(self.answer, self.tool_calls)
         if ready.model.meter == "upstream" and usage is not None and self._failure is None:
             self.prompt_tokens, self.completion_tokens = usage.prompt_tokens, usage.completion_tokens
             self.usage_source = "upstream"
