@@ -145,7 +145,7 @@ def _measure(toxin: Toxin, named: Product | None, given: Exposed) -> _Dose:
     if pure:
         product = None
     dose = _Dose(toxin, given, product)
-    if measured == ("volume",) and (product is None or _counted(product)):
+    if given.amount is not None and measured == ("volume",) and (product is None or _counted(product)):
         served = _served(toxin if product is None else None, product, known or "")
         if served is not None:
             dose.product = served

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Context, Decimal
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -331,10 +332,16 @@ def _kind(
         if said is not None:
             sex = sex or said[0]
             neutered = said[1] if neutered is None else neutered
-        juvenile = True if word in map(fold, species.juvenile) else None
+        juvenile = True if word in _folded(species.juvenile) else None
     if given.species is None and species is None:
         needs.append(need("species", "doses and poisons differ by species", "What kind of animal is it?"))
     return species, breed, sex, neutered, juvenile
+
+
+@cache
+def _folded(words: tuple[str, ...]) -> frozenset[str]:
+    """A species' words for a sex or an age, as every index holds them."""
+    return frozenset(map(fold, words))
 
 
 def _sexed(species: Species, word: str) -> tuple[str, bool | None] | None:
@@ -345,7 +352,7 @@ def _sexed(species: Species, word: str) -> tuple[str, bool | None] | None:
         (species.male, ("male", None)),
         (species.female, ("female", None)),
     )
-    return next((meaning for words, meaning in said if word in map(fold, words)), None)
+    return next((meaning for words, meaning in said if word in _folded(words)), None)
 
 
 def _said_by_species(word: str, records: Records) -> tuple[str, bool | None] | None:
@@ -398,6 +405,8 @@ def _weight_kg(given: PatientShape) -> Decimal | None:
     kilograms = None if unit not in WEIGHT_UNITS else convert(given.weight.value, unit, "kg")
     if kilograms is None:
         raise Invalid("Write the unit of weight as kg, g, lb, oz or st.", param="patient.weight.unit")
+    if kilograms < _LEAST:
+        raise Invalid("No animal is that light; check weight and its unit.", param="patient.weight.value")
     if given.weight_kg is not None and abs(given.weight_kg - kilograms) > kilograms / 100:
         raise Invalid("weight and weight_kg differ; send one of them.", param="patient.weight_kg")
     return kilograms

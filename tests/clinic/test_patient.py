@@ -131,6 +131,7 @@ def test_a_breed_of_another_species_is_asked_about(small: Clinic) -> None:
         ({"birth_date": "2027-01-01"}, "patient.birth_date"),
         ({"age": {"value": 400, "unit": "years"}}, "patient.age.value"),
         ({"age_months": 5000}, "patient.age_months"),
+        ({"weight": {"value": 1e-9, "unit": "oz"}}, "patient.weight.value"),
         ({"weight": {"value": 3, "unit": "mL"}}, "patient.weight.unit"),
         ({"weight": {"value": 3, "unit": "bananas"}}, "patient.weight.unit"),
         ({"weight": {"value": 3, "unit": "kg"}, "weight_kg": 4}, "patient.weight_kg"),
