@@ -192,7 +192,7 @@ def _together(
     """
     shapes = [_shape(animal, place, readings) for place, animal in enumerate(animals)]
     if not given:
-        return [normalise(PatientShape.model_validate(shape), records) for shape in shapes]
+        return [_plausible(shape, records) for shape in shapes]
     result: list[Patient] = []
     used: set[int] = set()
     for patient in given:
@@ -212,8 +212,18 @@ def _together(
         result.append(_filled(patient, shapes[place], records))
     for place, animal in enumerate(animals):
         if place not in used and not animal.several and (animal.weight or animal.age or animal.breed):
-            result.append(normalise(PatientShape.model_validate(shapes[place]), records))
+            result.append(_plausible(shapes[place], records))
     return result
+
+
+def _plausible(shape: Json, records: Records) -> Patient:
+    """The patient of words alone; a fact that no animal can have is left out."""
+    try:
+        return normalise(PatientShape.model_validate(shape), records)
+    except Invalid as refused:
+        name = (refused.param or "").removeprefix("patient.").split(".")[0]
+        rest = {key: value for key, value in shape.items() if key != name and key != name.removesuffix("_months")}
+        return _plausible(rest if len(rest) < len(shape) else {"species": shape.get("species")}, records)
 
 
 def _shape(animal: Animal, place: int, readings: Sequence[Reading]) -> Json:
@@ -249,7 +259,10 @@ def _filled(patient: Patient, shape: Json, records: Records) -> Patient:
         rest.pop("age", None)
     if not any(name in rest for name in (*_FACTS, "spans")) and not lists:
         return patient
-    return normalise(PatientShape.model_validate({**own, **rest, **lists}), records)
+    try:
+        return normalise(PatientShape.model_validate({**own, **rest, **lists}), records)
+    except Invalid:
+        return patient
 
 
 def _line(one: Medication) -> str:

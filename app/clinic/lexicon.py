@@ -81,25 +81,28 @@ def plain(word: str) -> str:
 _DOTTED = re.compile(r"[a-z]\.[a-z]\.")
 
 
-def tokens(text: str) -> tuple[list[str], list[int], list[int]]:
-    """Words as the trie knows them, with the start and end of each in `text`.
+def scan(text: str) -> tuple[list[str], list[re.Match[str]]]:
+    """Words as the trie knows them, and where each was found in `text`.
 
     Possessives lose their 's, dotted abbreviations their dots, and one spelling stands for several.
     """
     low = folded(text)
     matches = list(TOKEN.finditer(low))
-    words = [match[0] for match in matches]
-    starts = [match.start() for match in matches]
-    ends = [match.end() for match in matches]
     same = _SAME.get
-    words = [same(word, word) for word in words]
+    words = [same(word := match[0], word) for match in matches]
     if "'" in low:
         words = [word[:-2] if word[-2:] == "'s" else word for word in words]
     if "." in low and _DOTTED.search(low):
         words = [word.replace(".", "") if word[1:2] == "." and word[0].isalpha() else word for word in words]
     if "-" in low or "\u2013" in low or "\u2014" in low:
         words = ["-" if word[0] in " -\u2013\u2014" else word for word in words]
-    return words, starts, ends
+    return words, matches
+
+
+def tokens(text: str) -> tuple[list[str], list[int], list[int]]:
+    """The same, with the start and end of each word."""
+    words, matches = scan(text)
+    return words, [match.start() for match in matches], [match.end() for match in matches]
 
 
 class Term(NamedTuple):

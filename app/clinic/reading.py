@@ -6,6 +6,7 @@ species and poisons and the red flags are understood in six languages.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,8 +23,8 @@ from app.clinic.lexicon import (
     lexicon,
     meant,
     misspelt,
+    scan,
     speaks_another_language,
-    tokens,
     vocabulary,
 )
 from app.clinic.records import Records
@@ -349,12 +350,15 @@ _SOFT = frozenset(("approx", "vs", "dr", "wt", "lb", "lbs", "oz", "yr", "yrs", "
 _CONTAINERS = frozenset(("bag", "box", "pack", "bottle", "block", "bar"))
 _CHANGED = vocabulary("lost gained lose gain losing gaining dropped per every every over")
 _WEIGHT_CUES = vocabulary("weighs weigh weighing weighed weight wt bw bodyweight at is pesa pese wiegt pesa")
+_NOT_AN_ANIMAL = vocabulary(
+    "bag bags box tin sack pack packet tub bottle bar block tube jar heavier lighter loss gain / tablet tablets"
+)
 _NOT_AGE = vocabulary("for over last past every in after within since q x next during by until")
 _HUMAN = vocabulary("husband wife son daughter friend neighbor neighbour vet doctor")
 _THINGS = vocabulary(
     "food foods treat treats bed park litter shampoo paste flea collar collars product products dewormer wormer "
-    "toy toys bowl spot door show owner owners people lovers kibble biscuits biscuit chow formula version size "
-    "sized dose formulation label tablets medicine medication drench feed proof scan flap tree show"
+    "toy toys bowl spot door owner owners people lovers kibble biscuits biscuit chow formula version size sized "
+    "dose formulation label tablets medicine medication drench feed proof scan flap tree"
 )
 _LAB_WORDS = vocabulary(
     "results result work works test tests values value report data panel panels tech sample samples abnormalities "
@@ -397,6 +401,7 @@ _LAB_ABOVE = {
 _LAB_BELOW = {"dl": "dL", "l": "L", "ml": "mL", "ul": "uL", "100ml": "dL"}
 _POWERS = {"3": "10*3", "6": "10*6", "9": "10*9", "12": "10*12", "103": "10*3", "106": "10*6", "109": "10*9"}
 _AGO = frozenset(("ago", "earlier", "back", "prior", "before"))
+_APART = frozenset((",", "and", "(", ")", ":", ".", "\n", ";", "with", "for", "has", "is", "or", "?", "!", "but"))
 _GAP_MAX = 3
 _REACH = 60
 _NEARBY = 24
@@ -563,24 +568,23 @@ class _Draft:
 
 def read(text: str, records: Records) -> Reading:
     """Everything that `text` says; linear in its length, and total: any text gives a reading."""
-    words, starts, ends = tokens(text)
+    words, matches = scan(text)
     if not words:
         return Reading(text)
-    return _Reader(text, records, lexicon(records), words, starts, ends).reading()
+    return _Reader(text, records, lexicon(records), words, matches).reading()
 
 
 class _Reader:
     """One text on its way to a Reading."""
 
     def __init__(
-        self, text: str, records: Records, known: Lexicon, words: list[str], starts: list[int], ends: list[int]
+        self, text: str, records: Records, known: Lexicon, words: list[str], matches: list[re.Match[str]]
     ) -> None:
         self.text = text
         self.records = records
         self.known = known
         self.words = words
-        self.starts = starts
-        self.ends = ends
+        self.matches = matches
         self.sentences = self._sentences()
         self.figures: list[Figure] = []
         self.animals: list[tuple[int, int, Term]] = []
@@ -596,7 +600,7 @@ class _Reader:
 
     def span(self, start: int, end: int) -> Span:
         """Characters from token `start` to before token `end`."""
-        return self.starts[start], self.ends[end - 1]
+        return self.matches[start].start(), self.matches[end - 1].end()
 
     def reading(self) -> Reading:
         """The text understood."""
@@ -627,7 +631,7 @@ class _Reader:
             numbers.append(current)
             if word in _ENDS:
                 if word == "." and place and words[place - 1] in _SOFT and place + 1 < len(words):
-                    start = self.starts[place + 1]
+                    start = self.matches[place + 1].start()
                     if self.text[start : start + 1].islower() or self.text[start : start + 1].isdigit():
                         continue
                 current += 1
@@ -635,7 +639,7 @@ class _Reader:
 
     def _collect(self) -> None:
         """Sort what the words mean into kinds; one pass."""
-        words, known, root = self.words, self.known, self.known.root
+        words, known, root, heads = self.words, self.known, self.known.root, self.known.fuzzy_heads
         place, last = 0, len(words)
         foreign: bool | None = None
         while place < last:
@@ -654,13 +658,13 @@ class _Reader:
                         self._sort(terms, place, end)
                         place = end
                         continue
-            if "0" <= word[0] <= "9" or word in _NUMERIC or word in _PARTS:
+            if word in _NUMERIC or "0" <= word[0] <= "9":
                 found = figure(words, place)
                 if found is not None:
                     self.figures.append(found)
                     place = found.end
                     continue
-            elif node is None and len(word) >= 6:
+            elif node is None and len(word) >= 6 and word[:4] in heads:
                 terms_near = misspelt(known, word)
                 if terms_near is not None:
                     self.substances.append((place, place + 1, terms_near))
@@ -670,7 +674,7 @@ class _Reader:
         """`MN` and `FI` count in capitals, or beside an age, a breed or a species."""
         if term.kind != "sex":
             return False
-        if self.text[self.starts[place] : self.ends[place]].isupper():
+        if self._said(place, place + 1).isupper():
             return True
         around = (*self.words[max(0, place - 2) : place], *self.words[end : end + 2])
         return any(word in _UNITS and _UNITS[word][1] in ("time", "age") for word in around)
@@ -706,7 +710,7 @@ class _Reader:
     def _is_animal(self, term: Term, place: int, end: int) -> bool:
         words = self.words
         following = words[end] if end < len(words) else ""
-        if following in _THINGS and not (following == "show" or self.text[self.ends[end - 1] : self.starts[end]] == ""):
+        if following in _THINGS:
             return False
         if term.kind == "breed" and end == place + 1 and words[place] in _COMMON_BREED_WORDS:
             if following in _LAB_WORDS:
@@ -811,7 +815,7 @@ class _Reader:
             draft.places["name"] = (end, end + 1)
 
     def _said(self, place: int, end: int) -> str:
-        return self.text[self.starts[place] : self.ends[end - 1]]
+        return self.text[self.matches[place].start() : self.matches[end - 1].end()]
 
     def _need(self, name: str, why: str, ask: str, place: int, end: int) -> None:
         if len(self.needs) < _NEEDS_MAX:
@@ -892,13 +896,12 @@ class _Reader:
         following = words[end] if end < len(words) else ""
         if following == "of" and words[end + 1 : end + 2] not in (["body"], ["bodyweight"]):
             return False
-        if following in ("bag", "bags", "box", "tin", "sack", "pack", "packet", "tub", "bottle", "bar", "block", "tube",
-                         "jar", "heavier", "lighter", "loss", "gain", "/", "tablet", "tablets"):  # fmt: skip
+        if following in _NOT_AN_ANIMAL:
             return False
-        if any(word in _CHANGED for word in words[max(0, place - 3) : place]) or words[max(0, place - 1)] == "/":
+        if not _CHANGED.isdisjoint(words[max(0, place - 3) : place]) or words[max(0, place - 1)] == "/":
             return False
         if found.unit in ("g", "oz"):
-            cued = any(word in _WEIGHT_CUES for word in words[max(0, place - 3) : place])
+            cued = not _WEIGHT_CUES.isdisjoint(words[max(0, place - 3) : place])
             sentence = self.sentences[place]
             owner = bisect_left(self.owner_starts, end)
             start = self.owner_starts[owner] if owner < len(self.owner_starts) else len(words) + 9
@@ -993,7 +996,7 @@ class _Reader:
         while last < until and self.sentences[last] == sentence and words[last] not in _ENDS:
             last += 1
         question = words[min(last, len(words) - 1)] in ("?", "\uff1f")
-        modal = any(word in _MODALS for word in words[place:first])
+        modal = not _MODALS.isdisjoint(words[place:first])
         if best is not None and best[2] == "take" and words[best[0]] not in _BARE:
             question = modal = False  # `is on prednisolone`, also within a question
         if best is None:
@@ -1362,7 +1365,7 @@ class _Reader:
     def _signs(self) -> tuple[Sign, ...]:
         signs, words, last = self.known.signs, self.words, len(self.words)
         phrases: dict[int, tuple[int, int]] = {}
-        grouped: dict[tuple[int, int], dict[int, tuple[int, int]]] = {}
+        grouped: dict[tuple[int, int], dict[int, list[tuple[int, int]]]] = {}
         for place in range(last):
             node = signs.get(words[place])
             if node is None:
@@ -1370,13 +1373,11 @@ class _Reader:
             end, skipped = place + 1, 0
             while True:
                 for index, group in node.get("", ()):
-                    if group < 0:
-                        if index not in phrases and not self._denied(place, end):
-                            phrases[index] = (place, end)
-                    else:
-                        key = (index, self.sentences[place])
-                        if group not in grouped.get(key, ()) and not self._denied(place, end):
-                            grouped.setdefault(key, {})[group] = (place, end)
+                    if group >= 0:
+                        groups = grouped.setdefault((index, self.sentences[place]), {})
+                        groups.setdefault(group, []).append((place, end))
+                    elif index not in phrases and not self._denied(place, end):
+                        phrases[index] = (place, end)
                 if end == last:
                     break
                 following = node.get(words[end])
@@ -1390,8 +1391,15 @@ class _Reader:
                 end += 1
         flags = self.records.flags
         for (index, _), groups in grouped.items():
-            if index not in phrases and len(groups) == len(flags[index].all_of):
-                phrases[index] = (min(one[0] for one in groups.values()), max(one[1] for one in groups.values()))
+            if index in phrases or len(groups) < len(flags[index].all_of):
+                continue
+            stated = [
+                next((place for place in places[:_NEARBY] if not self._denied(*place)), None)
+                for places in groups.values()
+            ]
+            found = [place for place in stated if place is not None]
+            if len(found) == len(stated):
+                phrases[index] = (min(place[0] for place in found), max(place[1] for place in found))
         return tuple(
             Sign(index, flags[index].sign, self.span(*place), self._species_of(place[0]))
             for index, place in sorted(phrases.items())
@@ -1420,8 +1428,7 @@ def _or(names: list[str]) -> str:
 
 def _apart(between: Iterable[str]) -> bool:
     """Whether words between two things keep them apart."""
-    return any(word in (",", "and", "(", ")", ":", ".", "\n", ";", "with", "for", "has", "is", "or", "?", "!", "but")
-               for word in between)  # fmt: skip
+    return not _APART.isdisjoint(between)
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.base.errors import Invalid
 from app.base.messages import Facts, Message, PictureUrl, Text
+from app.clinic import Clinic
 from app.clinic.assessment import NOTICE, facts_for
 from app.clinic.records import Records
 
@@ -84,6 +85,13 @@ def test_a_given_patient_without_a_match_stays_as_given(records: Records) -> Non
     assert [one["species"] for one in found.patients] == ["dog", "cat"]
     assert facts(records, "hello", patients=({"species": "dog"},)).patients[0]["species"] == "dog"
     assert facts(records, "a dog", patients=({"species": "dog", "weight_kg": 9},)).patients[0]["weight_kg"] == 9
+
+
+def test_words_that_can_not_be_true_are_left_out(records: Records) -> None:
+    """An owner's slip must not refuse the whole conversation."""
+    assert facts(records, "my dog is 400 years old and 12 kg").patients[0]["weight_kg"] == 12
+    given = facts(records, "my dog is 400 years old", patients=({"species": "dog"},))
+    assert given.patients[0]["species"] == "dog"
 
 
 def test_a_given_patient_that_contradicts_itself_is_refused(records: Records) -> None:
@@ -204,7 +212,8 @@ def test_a_brand_of_two_drugs_and_more_drugs_than_are_answered(records: Records)
         max_size=4,
     )
 )  # fmt: skip
-def test_any_conversation_has_facts(texts: list[str], records: Records) -> None:
+def test_any_conversation_has_facts(texts: list[str], clinic: Clinic) -> None:
+    records = clinic.records
     found = facts(records, *texts) if texts else facts_for((), (), "owner", "US", None, records)
 
     assert found.notice

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.clinic import Clinic
 from app.clinic.lexicon import folded, misspelt, tokens
 from app.clinic.lexicon import lexicon as lexicon_of
 from app.clinic.reading import read, to_json
@@ -252,7 +253,8 @@ def test_a_token_stands_where_it_stood() -> None:
         max_size=40,
     ).map(" ".join)
 )  # fmt: skip
-def test_any_text_gives_a_reading_with_spans_inside_it(text: str, records: Records) -> None:
+def test_any_text_gives_a_reading_with_spans_inside_it(text: str, clinic: Clinic) -> None:
+    records = clinic.records
     answer = one(text, records)
 
     spans = [row["span"] for key in ("medications", "exposures", "analytes", "signs", "needs") for row in answer[key]]

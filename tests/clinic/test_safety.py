@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.base.errors import BadData
 from app.base.messages import Facts, Rule, Triage
-from app.clinic import safety
+from app.clinic import Clinic, safety
 from app.clinic.patient import PatientShape, normalise
 from app.clinic.records import Records
 from app.clinic.safety import HELD_BYTES_MAX, SafetyGuard, load_prompts, render_prompt, rules_for
@@ -267,8 +267,9 @@ def test_a_guard_that_fails_raises_and_lets_nothing_out(records: Records) -> Non
     ).map("".join),
     cuts=st.lists(st.integers(1, 13), min_size=1, max_size=20),
 )  # fmt: skip
-def test_any_text_cut_anyhow_has_one_outcome(text: str, cuts: list[int], records: Records) -> None:
+def test_any_text_cut_anyhow_has_one_outcome(text: str, cuts: list[int], clinic: Clinic) -> None:
     """No exception, and the same words whether it comes whole, by characters or in odd pieces."""
+    records = clinic.records
     whole = through(SafetyGuard(facts(CAT), records, "clinician"), text, 10**9)
     single = through(SafetyGuard(facts(CAT), records, "clinician"), text, 1)
     guard, place, odd = SafetyGuard(facts(CAT), records, "clinician"), 0, []
@@ -281,8 +282,8 @@ def test_any_text_cut_anyhow_has_one_outcome(text: str, cuts: list[int], records
 
 @settings(max_examples=100, deadline=None)
 @given(text=st.text(alphabet=st.characters(blacklist_categories=("L", "N")), max_size=300))
-def test_text_without_words_is_untouched(text: str, records: Records) -> None:
-    assert through(SafetyGuard(facts(CAT), records, "clinician"), text, 3) == text
+def test_text_without_words_is_untouched(text: str, clinic: Clinic) -> None:
+    assert through(SafetyGuard(facts(CAT), clinic.records, "clinician"), text, 3) == text
 
 
 # -- rules and prompt --
