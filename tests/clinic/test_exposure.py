@@ -73,6 +73,7 @@ def test_coffee_by_the_cup_is_no_cup_of_grounds(clinic: Clinic) -> None:
     )
 
     assert answer["dose"]["value"] == 20
+    assert clinic.exposure({"patient": DOG, "substance": "coffee", "unit": "cup"})["dose"] is None
 
 
 def test_milligrams_are_of_the_agent_not_of_its_bait(clinic: Clinic) -> None:
