@@ -7,7 +7,7 @@ from decimal import Decimal
 
 NANO_PER_DOLLAR = 1_000_000_000
 TOKENS_MAX = 2**31 - 1
-_AMOUNT = re.compile(r"-?\d{1,9}(?:\.\d{1,9})?")
+_AMOUNT = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
 def dollars(nano: int) -> str:
