@@ -29,6 +29,7 @@ from app.accounts.key_rows import DEFAULT_SCOPES, FIRST_KEY_SCOPES, KeyTerms
 from app.accounts.keys import KeyRing
 from app.api.body import invalid, parse_body
 from app.api.chat_request import ChatRequest
+from app.api.protocol import Protocol
 from app.api.shapes import answer
 from app.api.shapes import usage as usage_shape
 from app.api.usage import UsageQuery, csv_of, report
@@ -261,7 +262,7 @@ def run_workers(settings: Settings, door: socket.socket) -> None:
         factory=True,
         workers=settings.workers,
         loop="auto",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_level="warning",

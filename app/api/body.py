@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from litestar import Request
-from pydantic import BaseModel, ValidationError
+from litestar.connection import ASGIConnection
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.base.errors import ClientGone, Invalid, TooLarge, UnsupportedMediaType
 
@@ -38,6 +39,8 @@ def invalid(error: ValidationError) -> Invalid:
     param = path_of(first["loc"])
     if first["type"] == "json_invalid":
         return Invalid("The body is not valid JSON.", code="invalid_json")
+    if not first["loc"] and first["type"] in ("model_type", "model_attributes_type"):
+        return Invalid("Send a JSON object as the body.")
     if first["type"] == "missing":
         return Invalid(f"{param} is missing.", code="missing_required_parameter", param=param)
     if first["type"] == "extra_forbidden":
@@ -52,8 +55,10 @@ def parse_body(raw: bytes, model: type[M]) -> M:
     Raises:
         Invalid: not JSON, or a field is missing, unknown, of a wrong type or out of range.
     """
+    if not raw:
+        raise Invalid("The body is empty; send a JSON object.", code="invalid_json")
     try:
-        return model.model_validate_json(raw or b"null")
+        return model.model_validate_json(raw)
     except ValidationError as error:
         raise invalid(error) from None
     except (ValueError, RecursionError):
@@ -78,6 +83,9 @@ async def raw_body(request: Request[Any, Any, Any]) -> bytes:
         TooLarge: more than 64 MiB.
         ClientGone: the client hung up before it was whole.
     """
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > BODY_BYTES_MAX:
+        raise _too_large()
     pieces: list[bytes] = []
     size = 0
     while True:
@@ -87,20 +95,32 @@ async def raw_body(request: Request[Any, Any, Any]) -> bytes:
         piece = message["body"]
         size += len(piece)
         if size > BODY_BYTES_MAX:
-            raise TooLarge("The body is over 64 MiB; send smaller or fewer pictures.")
+            raise _too_large()
         pieces.append(piece)
         if not message["more_body"]:
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
+def _too_large() -> TooLarge:
+    return TooLarge("The body is over 64 MiB; send smaller or fewer pictures.")
+
+
 def must_be_json(request: Request[Any, Any, Any]) -> None:
-    """Refuse a body that names another type than JSON; one that names none is read as JSON."""
+    """Refuse a body that is compressed or names another type than JSON; one that names none is read as JSON."""
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise UnsupportedMediaType("Send JSON with the header Content-Type: application/json.")
 
 
-def read_query(request: Request[Any, Any, Any], model: type[M]) -> M:
+class NoQuery(BaseModel):
+    """A query string with nothing in it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def read_query(request: ASGIConnection[Any, Any, Any, Any], model: type[M]) -> M:
     """The model of a query string; a field of the model that is a list may be repeated or written as `name[]`.
 
     Raises:
@@ -121,9 +141,13 @@ def read_query(request: Request[Any, Any, Any], model: type[M]) -> M:
             max_num_fields=QUERY_FIELDS_MAX,
         )
     except ValueError:
-        raise Invalid("The query string can't be read; write it as UTF-8, percent-encoded.") from None
+        raise Invalid(
+            f"The query string can't be read; write it as UTF-8, percent-encoded, with up to {QUERY_FIELDS_MAX} fields."
+        ) from None
     for written, value in pairs:
         name = written.removesuffix("[]")
+        if not name:
+            raise Invalid("The query string has a value without a name; write it as name=value.")
         if name in repeatable:
             fields.setdefault(name, []).append(value)
         elif name in fields:

@@ -26,10 +26,10 @@ from app.turns.house import House
 JSON = "application/json"
 
 
-async def _ask_of(request: Request[Any, Any, Any]) -> tuple[Ask, bytes]:
+async def _body_of(request: Request[Any, Any, Any]) -> tuple[ChatRequest, bytes]:
     must_be_json(request)
     raw = await raw_body(request)
-    return parse_body(raw, ChatRequest).to_ask(caller_of(request)), raw
+    return parse_body(raw, ChatRequest), raw
 
 
 def _claim_of(request: Request[Any, Any, Any], raw: bytes, house: House) -> Claim | None:
@@ -54,8 +54,10 @@ class ChatController(Controller):
         """Answer a conversation, streamed or whole."""
         started = time.monotonic()
         house = house_of(request)
-        ask, raw = await _ask_of(request)
-        turn = await begin(ask, house, started, _claim_of(request, raw, house))
+        body, raw = await _body_of(request)
+        ask = body.to_ask(caller_of(request))
+        with body.naming_patients():
+            turn = await begin(ask, house, started, _claim_of(request, raw, house))
         if isinstance(turn, Replay):
             return _replayed(turn, ask)
         gone = asyncio.ensure_future(hung_up(request.receive))
@@ -122,5 +124,6 @@ class EstimateController(Controller):
     @post("", status_code=HTTP_200_OK)
     async def create(self, request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
         """Tokens, the hold and the rules of a chat body, without asking an engine."""
-        ask, _ = await _ask_of(request)
-        return Response(await estimate(ask, house_of(request)))
+        body, _ = await _body_of(request)
+        with body.naming_patients():
+            return Response(await estimate(body.to_ask(caller_of(request)), house_of(request)))

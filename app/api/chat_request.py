@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
@@ -9,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 from app.base.errors import Invalid
 from app.base.messages import Ask, Audience, Caller, Json, Message, PictureUrl, Text, ToolCall
 from app.base.settings import Jurisdiction
+from app.clinic.patient import PatientShape
 
 MESSAGES_MAX = 2_000
 TOOLS_MAX = 128
+PATIENTS_MAX = 20
 TOKENS_MAX = 2**31 - 1
 _KNOWN_IN_PASSTHROUGH = (
     "top_p",
@@ -154,8 +158,8 @@ class StreamOptions(_Open):
 class Extension(_Closed):
     """The `vetx` object of a request: what a veterinary service can use beyond OpenAI's fields."""
 
-    patient: dict[str, Any] | None = None
-    patients: Annotated[list[dict[str, Any]], Field(max_length=20)] | None = None
+    patient: PatientShape | None = None
+    patients: Annotated[list[PatientShape], Field(max_length=PATIENTS_MAX)] | None = None
     audience: Audience | None = None
     jurisdiction: Jurisdiction | None = None
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)] | None = None
@@ -203,6 +207,17 @@ class ChatRequest(_Open):
             raise ValueError("a stop sequence can't be empty")
         return value
 
+    @contextmanager
+    def naming_patients(self) -> Iterator[None]:
+        """Within the block a refusal that names the ask's `patients[0].…` names the field of this body instead."""
+        try:
+            yield
+        except Invalid as refused:
+            if (param := refused.param) is not None and param.startswith("patients["):
+                alone = self.vetx is not None and self.vetx.patient is not None
+                refused.param = "vetx." + (param.replace("patients[0]", "patient", 1) if alone else param)
+            raise
+
     def to_ask(self, caller: Caller) -> Ask:
         """The ask of this request.
 
@@ -212,9 +227,8 @@ class ChatRequest(_Open):
         extension = self.vetx or _NO_EXTENSION
         if extension.patient is not None and extension.patients is not None:
             raise Invalid("Give vetx.patient or vetx.patients, not both.", param="vetx.patients")
-        patients: tuple[Json, ...] = tuple(extension.patients or ())
-        if extension.patient is not None:
-            patients = (extension.patient,)
+        shapes = extension.patients or () if extension.patient is None else (extension.patient,)
+        patients: tuple[Json, ...] = tuple(shape.model_dump(exclude_unset=True) for shape in shapes)
         extra = dict(self.model_extra or {})
         for name in _KNOWN_IN_PASSTHROUGH:
             if (value := getattr(self, name)) is not None:

@@ -27,12 +27,6 @@ class BreedsQuery(BaseModel):
     species: str | None = Field(None, max_length=200)
 
 
-class NoQuery(BaseModel):
-    """A query string with nothing in it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
 def _law(caller: Caller, house: House) -> str | None:
     """Whose law holds where the body names none: the account's, else the service's."""
     return caller.jurisdiction or house.settings.jurisdiction
@@ -49,60 +43,55 @@ class ClinicController(Controller):
     tags = ["clinic"]
     guards = [needs_scope("clinic")]
 
-    @post("/extract", status_code=HTTP_200_OK)
+    @post("/extract", opt={"body": ExtractBody}, status_code=HTTP_200_OK)
     async def extract(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
         """Animals, drugs, poisons, values and signs that a text names."""
         return house.clinic.extract(await read_body(request, ExtractBody), utc_now().date())
 
-    @post("/dose", status_code=HTTP_200_OK)
+    @post("/dose", opt={"body": DoseBody}, status_code=HTTP_200_OK)
     async def dose(self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller) -> Json:
         """The recorded doses of a drug, computed for one animal."""
         body = await read_body(request, DoseBody)
         return house.clinic.dose(body, _law(caller, house), utc_now().date())
 
-    @post("/exposure", status_code=HTTP_200_OK)
+    @post("/exposure", opt={"body": ExposureBody}, status_code=HTTP_200_OK)
     async def exposure(self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller) -> Json:
         """How grave something swallowed is, and what to do."""
         body = await read_body(request, ExposureBody)
         return house.clinic.exposure(body, _law(caller, house), utc_now().date())
 
-    @post("/check", status_code=HTTP_200_OK)
+    @post("/check", opt={"body": CheckBody}, status_code=HTTP_200_OK)
     async def check(self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller) -> Json:
         """Drugs against an animal, each other and their doses."""
         body = await read_body(request, CheckBody)
         return house.clinic.check(body, _law(caller, house), utc_now().date())
 
     @get("/species", sync_to_thread=False)
-    def species(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
+    def species(self, house: GivenHouse) -> Json:
         """Every species on record."""
-        read_query(request, NoQuery)
         return _page(house.clinic.species())
 
-    @get("/breeds", sync_to_thread=False)
+    @get("/breeds", opt={"query": BreedsQuery}, sync_to_thread=False)
     def breeds(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
         """Every breed on record; `?species=` one species' only."""
         return _page(house.clinic.breeds(read_query(request, BreedsQuery).species))
 
     @get("/drugs", sync_to_thread=False)
-    def drugs(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
+    def drugs(self, house: GivenHouse) -> Json:
         """Every drug on record."""
-        read_query(request, NoQuery)
         return _page(house.clinic.drugs())
 
     @get("/drugs/{name:str}", sync_to_thread=False)
-    def drug(self, request: Request[Any, Any, Any], name: FromPath[str], house: GivenHouse) -> Json:
+    def drug(self, name: FromPath[str], house: GivenHouse) -> Json:
         """One drug, by any of its names."""
-        read_query(request, NoQuery)
         return house.clinic.drug(name)
 
     @get("/toxins", sync_to_thread=False)
-    def toxins(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
+    def toxins(self, house: GivenHouse) -> Json:
         """Every toxin on record."""
-        read_query(request, NoQuery)
         return _page(house.clinic.toxins())
 
     @get("/analytes", sync_to_thread=False)
-    def analytes(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
+    def analytes(self, house: GivenHouse) -> Json:
         """Every analyte on record."""
-        read_query(request, NoQuery)
         return _page(house.clinic.analytes())

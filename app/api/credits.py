@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.body import read_query
 from app.api.guards import GivenCaller, GivenHouse, needs_scope
 from app.api.moments import YEAR_MIN, time_range, zone_named
-from app.api.usage import ID_DIGITS_MAX, NoQuery, amount, bad_page, from_microseconds, in_microseconds
+from app.api.usage import ID_DIGITS_MAX, amount, bad_page, from_microseconds, in_microseconds
 from app.base.clock import rfc3339
 from app.base.messages import Json
 from app.base.money import dollars, dollars_number
@@ -52,9 +52,8 @@ class CreditsController(Controller):
     guards = [needs_scope("usage")]
 
     @get("")
-    async def credits(self, request: Request[Any, Any, Any], caller: GivenCaller, house: GivenHouse) -> Json:
+    async def credits(self, caller: GivenCaller, house: GivenHouse) -> Json:
         """What there is, what running calls hold, and what came and went."""
-        read_query(request, NoQuery)
         found = await house.reports.credits(caller.account_id)
         threshold = found.low_balance_threshold_nano
         return {
@@ -72,7 +71,7 @@ class CreditsController(Controller):
             },
         }
 
-    @get("/transactions")
+    @get("/transactions", opt={"query": TransactionsQuery})
     async def transactions(self, request: Request[Any, Any, Any], caller: GivenCaller, house: GivenHouse) -> Json:
         """The ledger, newest first; money in is positive."""
         query = read_query(request, TransactionsQuery)

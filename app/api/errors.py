@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from litestar.exceptions import HTTPException
 from litestar.exceptions import MethodNotAllowedException as LitestarMethodNotAllowed
 from litestar.exceptions import NotFoundException as LitestarNotFound
 
+from app.api.methods import allowed_methods
 from app.base.errors import (
     InternalError,
     Invalid,
@@ -24,6 +26,7 @@ from app.base.errors import (
 
 log = structlog.get_logger(__name__)
 RETRY_AFTER_S_MAX = 120
+FRAMES_MAX = 12
 
 
 def envelope(error: Refused) -> dict[str, Any]:
@@ -52,18 +55,22 @@ def with_support(error: Refused, support_url: str | None) -> Refused:
 
 
 def headers_of(error: Refused) -> dict[str, str]:
-    """Retry-After, and x-should-retry: false wherever the official clients would retry in vain."""
+    """Retry-After, and x-should-retry: false wherever a retry can't help."""
     headers: dict[str, str] = {}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(error.retry_after_s)
     may_retry = error.may_retry
-    if may_retry is None and error.code == "model_not_configured":
+    if may_retry is None and (error.code == "model_not_configured" or _only_a_change_helps(error)):
         may_retry = False
     if may_retry is None and (error.retry_after_s or 0) > RETRY_AFTER_S_MAX:
         may_retry = False
     if may_retry is not None:
         headers["x-should-retry"] = "true" if may_retry else "false"
     return headers
+
+
+def _only_a_change_helps(error: Refused) -> bool:
+    return 400 <= error.status < 500 and error.retry_after_s is None
 
 
 def to_refused(error: Exception) -> Refused:
@@ -83,18 +90,29 @@ def to_refused(error: Exception) -> Refused:
     return InternalError("Something went wrong on our side; try again, and name the x-request-id when you report it.")
 
 
+def _where(error: BaseException) -> dict[str, Any]:
+    """An error for the log: its class and where it was raised. Its message may quote what the caller sent."""
+    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    cause = error.__cause__ or error.__context__
+    shape: dict[str, Any] = {"error": type(error).__name__, "frames": frames[-FRAMES_MAX:]}
+    return shape if cause is None else {**shape, "cause": _where(cause)}
+
+
 def render(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler for everything."""
     refused = to_refused(error)
     if isinstance(refused, InternalError):
-        log.exception("unexpected error", path=request.scope["path"], exc_info=error)
+        log.error("unexpected error", request_id=request.scope["state"].get("request_id"), **_where(error))
     if isinstance(refused, RateLimited):
         request.scope["state"]["rate_headers"] = refused.rate_headers
+    headers = headers_of(refused)
+    if isinstance(refused, MethodNotAllowed):
+        headers["allow"] = allowed_methods(request.app, request.scope["path"]) or ""
     house = request.app.state.get("house")
     refused = with_support(refused, house.settings.support_url if house is not None else None)
     return Response(
         envelope_bytes(refused),
         status_code=refused.status,
         media_type="application/json",
-        headers=headers_of(refused),
+        headers=headers,
     )

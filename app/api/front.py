@@ -5,11 +5,14 @@ A plain ASGI callable around the framework, because it runs for every request an
 
 from __future__ import annotations
 
-from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import HTTPScope, Message, Receive, Scope, Send
+
+from app.api.methods import allowed_methods
+from app.api.protocol import request_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,9 +37,13 @@ def _visible(value: bytes) -> bool:
 
 
 class Front:
-    """Adds the common headers to every response of `app`."""
+    """Adds the common headers to every response of `app`, and answers OPTIONS and HEAD for it.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Preflights need no key and allow no origin: no setting and no client secret names one. HEAD is GET without the
+    body, which the server leaves out.
+    """
+
+    def __init__(self, app: Litestar) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,7 +51,7 @@ class Front:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        own_id = b"req_" + token_hex(12).encode()
+        own_id = request_id().encode()
         state = scope.setdefault("state", {})
         state["request_id"] = own_id.decode()
         theirs = header(scope, b"x-client-request-id")
@@ -60,7 +67,24 @@ class Front:
                 message["headers"] = headers
             await send(message)
 
+        if scope["method"] == "OPTIONS" and await self._answered_options(scope, send_with_headers):
+            return
+        if scope["method"] == "HEAD":
+            scope = cast(HTTPScope, {**scope, "method": "GET"})
         await self._app(scope, receive, send_with_headers)
+
+    async def _answered_options(self, scope: HTTPScope, send: Send) -> bool:
+        """Answer a preflight, or say what an address takes; False where there is nothing."""
+        methods = allowed_methods(self._app, scope["path"])
+        preflight = header(scope, b"access-control-request-method") is not None
+        if methods is None and not preflight:
+            return False
+        headers = [(b"vary", b"origin")]
+        if methods is not None:
+            headers.append((b"allow", methods.encode()))
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return True
 
 
 def _without(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> Iterable[tuple[bytes, bytes]]:

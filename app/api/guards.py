@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 from litestar.params import SkipValidation
 
+from app.api.body import NoQuery, read_query
 from app.base.errors import Forbidden
 from app.base.messages import Caller
 from app.turns.house import House
@@ -51,6 +52,16 @@ async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
     state["caller"] = caller
     bucket = handler.opt.get("bucket", "read")
     state["rate_headers"] = await house.limits.admit(caller, bucket)
+
+
+async def no_stray_query(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Refuse a query string where the handler names no model for one.
+
+    Raises:
+        Invalid: unknown_parameter.
+    """
+    if "query" not in handler.opt and connection.scope["query_string"]:
+        read_query(connection, NoQuery)
 
 
 def needs_scope(scope: str) -> Callable[[Connection, BaseRouteHandler], Awaitable[None]]:

@@ -61,12 +61,6 @@ class Rotation(_Closed):
     grace_period_seconds: int = Field(0, ge=0, le=GRACE_S_MAX, description="How long the old key still works.")
 
 
-class NoQuery(BaseModel):
-    """A query string with nothing in it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
 class KeysQuery(BaseModel):
     """The query of `GET /v1/keys`."""
 
@@ -176,9 +170,8 @@ class OwnKeyController(Controller):
     tags = ["keys"]
 
     @get("")
-    async def own(self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller) -> dict[str, Any]:
+    async def own(self, house: GivenHouse, caller: GivenCaller) -> dict[str, Any]:
         """This key: what it may do, and what it has spent."""
-        read_query(request, NoQuery)
         key = await house.keys.get(caller.account_id, caller.key_id)
         return (await shapes(house, caller.account_id, [key]))[0]
 
@@ -209,11 +202,8 @@ class KeysController(Controller):
         return listed(await shapes(house, caller.account_id, keys), query.limit)
 
     @get("/{key_id:str}")
-    async def one(
-        self, key_id: FromPath[str], request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller
-    ) -> dict[str, Any]:
+    async def one(self, key_id: FromPath[str], house: GivenHouse, caller: GivenCaller) -> dict[str, Any]:
         """One key."""
-        read_query(request, NoQuery)
         key = await house.keys.get(caller.account_id, key_id_of(key_id))
         return (await shapes(house, caller.account_id, [key]))[0]
 
@@ -227,11 +217,8 @@ class KeysController(Controller):
         return (await shapes(house, caller.account_id, [key]))[0]
 
     @delete("/{key_id:str}", status_code=HTTP_200_OK)
-    async def revoke(
-        self, key_id: FromPath[str], request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller
-    ) -> dict[str, Any]:
+    async def revoke(self, key_id: FromPath[str], house: GivenHouse, caller: GivenCaller) -> dict[str, Any]:
         """End a key for good, everywhere within 5 s."""
-        read_query(request, NoQuery)
         await house.keys.revoke(caller.account_id, key_id_of(key_id))
         return {"id": key_id, "object": "api_key.deleted", "deleted": True}
 

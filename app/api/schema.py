@@ -54,7 +54,7 @@ class SchemaController(Controller):
     @get("/openapi.json", sync_to_thread=False)
     def openapi(self, request: Request[Any, Any, Any]) -> Response[Json]:
         """The description."""
-        return Response(describe(request.app), headers={"access-control-allow-origin": "*"})
+        return Response(describe(request.app))
 
 
 @cache

@@ -256,7 +256,7 @@ class UsageController(Controller):
     tags = ["usage"]
     guards = [needs_scope("usage")]
 
-    @get("")
+    @get("", opt={"query": UsageQuery})
     async def usage(self, request: Request[Any, Any, Any], caller: GivenCaller, house: GivenHouse) -> Any:
         """Sums by hour, day or month of any time zone, and by what is asked for."""
         query = read_query(request, UsageQuery)
@@ -266,7 +266,7 @@ class UsageController(Controller):
             return Response(csv_of(page), media_type="text/csv", headers=more)
         return page
 
-    @get("/requests")
+    @get("/requests", opt={"query": CallsQuery})
     async def requests(self, request: Request[Any, Any, Any], caller: GivenCaller, house: GivenHouse) -> Json:
         """Closed calls, newest first."""
         query = read_query(request, CallsQuery)
@@ -291,11 +291,8 @@ class UsageController(Controller):
         return {"object": "list", "data": [_call(call) for call in calls], "has_more": more, "next_page": last}
 
     @get("/{completion_id:str}")
-    async def request(
-        self, completion_id: FromPath[str], request: Request[Any, Any, Any], caller: GivenCaller, house: GivenHouse
-    ) -> Json:
+    async def request(self, completion_id: FromPath[str], caller: GivenCaller, house: GivenHouse) -> Json:
         """One closed call, with its price lines."""
-        read_query(request, NoQuery)
         try:
             prefix, charge_id = completion_id[:9], UUID(hex=completion_id[9:])
         except ValueError:
@@ -310,12 +307,6 @@ class UsageController(Controller):
             "hold": amount(call.hold_nano),
             "lines": _price_lines(call),
         }
-
-
-class NoQuery(BaseModel):
-    """A query string with nothing in it."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 def _one(value: str | None) -> tuple[str, ...]:

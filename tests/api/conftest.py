@@ -15,6 +15,7 @@ import uvicorn
 
 from app import api
 from app.accounts.key_rows import FIRST_KEY_SCOPES, KeyTerms
+from app.api.protocol import Protocol
 from app.base.settings import Settings
 from app.main import open_house
 from app.turns.house import House
@@ -72,7 +73,7 @@ async def running(database_url: str, **settings: Any) -> AsyncIterator[Service]:
             yield house
 
     config = uvicorn.Config(
-        api.create(opened, version="test"), http="httptools", ws="none", lifespan="on", log_level="error"
+        api.create(opened, version="test"), http=Protocol, ws="none", lifespan="on", log_level="error"
     )
     server = uvicorn.Server(config)
     with socket.socket() as door:
