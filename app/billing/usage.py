@@ -346,12 +346,16 @@ def _up(moment: datetime, step: timedelta) -> datetime:
     return moment + (_EPOCH - moment) % step
 
 
+# Each piece reads its own stretch of an index. Left a choice, the planner reads the whole table and compares every row
+# with every piece, which takes seconds for a month of hours; OFFSET 0 leaves it none.
 _ROLLED = f"""
-  SELECT s.bucket, r.model, r.engine, r.api_key_id, r.app_source, r.species, r.user_id,
-    {", ".join(f"r.{name}" for name in _SUMS)}, r.first_token_ms_min, r.first_token_ms_max
+  SELECT s.bucket, r.*
   FROM unnest($2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[]) AS s(bucket, grain, starts, ends)
-  JOIN usage_rollup r ON r.account_id = $1 AND r.grain_min = s.grain AND r.by_user = $9
-    AND r.starts_at >= s.starts AND r.starts_at < s.ends
+  CROSS JOIN LATERAL (
+    SELECT model, engine, api_key_id, app_source, species, user_id, {", ".join(_SUMS)}, first_token_ms_min,
+      first_token_ms_max
+    FROM usage_rollup WHERE account_id = $1 AND grain_min = s.grain AND by_user = $9
+      AND starts_at >= s.starts AND starts_at < s.ends OFFSET 0) r
 """  # noqa: S608 - constants of this package
 
 _EDGES = f"ARRAY[{', '.join(map(str, FIRST_TOKEN_EDGES_MS))}]"
@@ -361,18 +365,21 @@ _BINS = ", ".join(
 _NO_BINS = ", ".join("0" for _ in FIRST_TOKEN_COLUMNS)
 
 _RAGGED = f"""
-  SELECT s.bucket, u.model, u.engine, u.api_key_id, u.app_source, u.species, u.user_id, 1, u.aborted::int, 0,
-    u.prompt_tokens, u.completion_tokens, u.image_tokens, u.num_images, u.units, u.interventions, u.cost_nano,
-    {_BINS}, u.first_token_ms, u.first_token_ms
+  SELECT s.bucket, u.*
   FROM unnest($6::int[], $7::timestamptz[], $8::timestamptz[]) AS s(bucket, starts, ends)
-  JOIN usage_event u ON u.account_id = $1 AND u.occurred_at >= s.starts AND u.occurred_at < s.ends
+  CROSS JOIN LATERAL (
+    SELECT model, engine, api_key_id, app_source, species, user_id, 1, aborted::int, 0, prompt_tokens,
+      completion_tokens, image_tokens, num_images, units, interventions, cost_nano, {_BINS}, first_token_ms,
+      first_token_ms
+    FROM usage_event WHERE account_id = $1 AND occurred_at >= s.starts AND occurred_at < s.ends OFFSET 0) u
   UNION ALL
-  SELECT s.bucket, c.model, c.engine, c.api_key_id, c.app_source, c.species, c.user_id, 0,
-    (c.close_reason = 'client_gone')::int, (c.close_reason <> 'client_gone')::int, 0, 0, 0, 0, 0, 0, 0,
-    {_NO_BINS}, NULL, NULL
+  SELECT s.bucket, c.*
   FROM unnest($6::int[], $7::timestamptz[], $8::timestamptz[]) AS s(bucket, starts, ends)
-  JOIN charge c ON c.account_id = $1 AND c.closed_at >= s.starts AND c.closed_at < s.ends
-    AND c.state IN ('voided', 'expired')
+  CROSS JOIN LATERAL (
+    SELECT model, engine, api_key_id, app_source, species, user_id, 0, (close_reason = 'client_gone')::int,
+      (close_reason <> 'client_gone')::int, 0, 0, 0, 0, 0, 0, 0, {_NO_BINS}, NULL::int, NULL::int
+    FROM charge WHERE account_id = $1 AND closed_at >= s.starts AND closed_at < s.ends
+      AND state IN ('voided', 'expired') OFFSET 0) c
 """  # noqa: S608 - constants of this package
 
 
@@ -404,13 +411,9 @@ def _transposed(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 
 def _sums_of(row: Any) -> Sums:
-    counts = [row[name] for name in FIRST_TOKEN_COLUMNS]
-    low, high = row["first_token_ms_min"], row["first_token_ms_max"]
-    return Sums(
-        **{name: row[name] for name in ROLLUP_SUMS},
-        p50_first_token_ms=quantile(counts, low, high, 0.5),
-        p95_first_token_ms=quantile(counts, low, high, 0.95),
-    )
+    *sums, low, high = row[-len(_SUMS) - 2 :]
+    counts = sums[len(ROLLUP_SUMS) :]
+    return Sums(*sums[: len(ROLLUP_SUMS)], quantile(counts, low, high, 0.5), quantile(counts, low, high, 0.95))
 
 
 def quantile(counts: Sequence[int], low: int | None, high: int | None, share: float) -> int | None:
