@@ -574,6 +574,12 @@ def read(text: str, records: Records) -> Reading:
     return _Reader(text, records, lexicon(records), words, matches).reading()
 
 
+def doses_in(text: str, records: Records) -> tuple[Medication, ...]:
+    """The medications of one sentence, without asking whose they are: what the guard needs, at a third of the cost."""
+    words, matches = scan(text)
+    return _Reader(text, records, lexicon(records), words, matches).doses() if words else ()
+
+
 class _Reader:
     """One text on its way to a Reading."""
 
@@ -622,6 +628,11 @@ class _Reader:
             needs=tuple(self.needs),
             asks_dose=any(kind == "dose?" for _, _, kind in self.verbs),
         )
+
+    def doses(self) -> tuple[Medication, ...]:
+        """The drugs that are named, with what stands beside them."""
+        self._collect()
+        return tuple(self._medication(one, "mentioned", None) for one in self._mentions() if one.drugs)
 
     def _sentences(self) -> list[int]:
         numbers: list[int] = []

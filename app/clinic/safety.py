@@ -32,7 +32,7 @@ from app.clinic.lexicon import (
     vocabulary,
 )
 from app.clinic.patient import Patient, PatientShape, normalise
-from app.clinic.reading import Medication, read
+from app.clinic.reading import Medication, doses_in
 from app.clinic.records import Drug, Records, RuleRecord, Source, Toxin
 from app.clinic.written import read_line
 
@@ -404,6 +404,8 @@ class SafetyGuard:
 
     def feed(self, text: str) -> str:
         """What may go out now that `text` has come."""
+        if self._mid and text and not text[0].isalpha() and text[0] not in "'\u2019":
+            self._mid = False
         if not (self._held or self._tail or self._mid or self._dot or self._topic_for):
             known = self._harmless.get(text)
             if known is not None:
@@ -879,7 +881,7 @@ class _Judge:
         )
 
     def _doses(self, text: str) -> list[Medication]:
-        return [one for one in read(text, self._records).medications if one.drugs]
+        return list(doses_in(text, self._records))
 
     def _wrong_dose(
         self, doses: list[Medication], targets: list[Patient], words: list[str], starts: list[int],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.base.errors import BadData
 from app.base.messages import Facts, Rule, Triage
-from app.clinic import Clinic, safety
+from app.clinic import Clinic, safety, units
 from app.clinic.patient import PatientShape, normalise
 from app.clinic.records import Records
 from app.clinic.safety import HELD_BYTES_MAX, SafetyGuard, load_prompts, render_prompt, rules_for
@@ -374,3 +374,29 @@ def test_a_missing_prompt_stops_the_start(tmp_path: Path) -> None:
 
     with pytest.raises(BadData, match="vetx"):
         load_prompts(tmp_path)
+
+
+def test_ten_times_any_recorded_dose_is_stopped_and_the_dose_itself_is_not(records: Records) -> None:
+    """Each as a sentence: as it stands it passes; tenfold it doesn't unless another record of the species has it."""
+    weights = {"dog": 20, "cat": 4, "rabbit": 2, "horse": 500, "cattle": 600}
+    wrong: list[str] = []
+    for drug in records.drugs.values():
+        rows = [row for row in drug.doses if row.status != "unverified" and row.dose_kind != "cri"]
+        for row in rows:
+            unit = row.dose.unit.split("/")
+            if unit[0] == "mL" or row.basis == "per_m2":
+                continue
+            patient = {"species": row.species, "weight_kg": weights[row.species]}
+            patient |= {"food_producing": False} if row.species in ("horse", "rabbit") else {}
+            top = max(other.dose.max for other in rows if other.species == row.species and other.basis == row.basis)
+            for times in (1, 10):
+                per = "/kg" if row.basis == "per_kg" else ""
+                day = "/day" if row.per == "day" else ""
+                value = f"{row.dose.max * times:f} {units.spelt(unit[0])}{per}{day}"
+                text = f"Give {drug.generic} {value} {row.route} for this {row.species}."
+                guard = SafetyGuard(facts(patient, jurisdiction=row.country or "EU"), records, "clinician")
+                through(guard, text, 10**9)
+                replaced = any(one.action == "replaced" for one in guard.interventions)
+                if replaced != (times == 10) and not (times == 10 and row.dose.max * times <= top):
+                    wrong.append(text)
+    assert wrong == []
