@@ -68,7 +68,7 @@ def template(database_url: str) -> Iterator[str]:
 async def fresh_url(database_url: str, template: str) -> AsyncIterator[str]:
     """The address of a migrated database of this test's own."""
     name = f"vetx_test_{os.getpid()}_{next(_numbers)}"
-    await administer(database_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    await administer(database_url, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield with_database(database_url, name)
     await administer(database_url, f"DROP DATABASE {name} WITH (FORCE)")
 

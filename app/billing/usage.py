@@ -413,7 +413,11 @@ def _transposed(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 def _sums_of(row: Any) -> Sums:
     *sums, low, high = row[-len(_SUMS) - 2 :]
     counts = sums[len(ROLLUP_SUMS) :]
-    return Sums(*sums[: len(ROLLUP_SUMS)], quantile(counts, low, high, 0.5), quantile(counts, low, high, 0.95))
+    return Sums(
+        **dict(zip(ROLLUP_SUMS, sums, strict=False)),
+        p50_first_token_ms=quantile(counts, low, high, 0.5),
+        p95_first_token_ms=quantile(counts, low, high, 0.95),
+    )
 
 
 def quantile(counts: Sequence[int], low: int | None, high: int | None, share: float) -> int | None:

@@ -26,6 +26,7 @@ async def test_a_hold_is_set_aside_and_its_settlement_takes_only_what_was_used(p
     settled = await purse.wallet.settle(bill, outcome(50, prompt_tokens=100))
 
     assert held == (1_000_000, 9_000)
+    assert (await purse.wallet.balance(purse.account_id)).available_nano == 998_000
     assert settled == Settled("settled", 2_000, 998_000)
     assert await purse.balance() == (998_000, 0)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -30,6 +32,7 @@ from app.billing.usage import (
 from app.storage.engine import Database
 from app.storage.tables import FIRST_TOKEN_COLUMNS, FIRST_TOKEN_EDGES_MS
 from tests.billing.conftest import Purse, outcome
+from tests.conftest import administer, with_database
 
 START = datetime(2026, 9, 20, 3, 7, 11, tzinfo=UTC)
 SPAN = timedelta(days=45)  # over the clock changes of Lord Howe, Vienna and St. John's
@@ -86,8 +89,8 @@ def four(sums: Sums) -> tuple[int, int, int, int]:
     return sums.requests, sums.aborted, sums.failed, sums.cost_nano
 
 
-@pytest.fixture
-async def shelf(database: Database) -> AsyncIterator[Shelf]:
+def some_calls() -> list[dict[str, Any]]:
+    """1,500 calls, the same every time."""
     dice = random.Random(7)
     calls = []
     for _ in range(1_500):
@@ -98,7 +101,7 @@ async def shelf(database: Database) -> AsyncIterator[Shelf]:
         reason = "lease_lost" if state == "expired" else dice.choice(["stop", "length", "client_gone"])
         calls.append(
             {
-                "id": uuid4(),
+                "id": UUID(int=dice.getrandbits(128), version=4),
                 "at": at,
                 "state": state,
                 "model": dice.choice(["vetx-23", "other"]),
@@ -110,6 +113,11 @@ async def shelf(database: Database) -> AsyncIterator[Shelf]:
                 "reason": reason,
             }
         )
+    return calls
+
+
+async def load(url: str, calls: list[dict[str, Any]]) -> None:
+    database = await Database.open(url)
     async with database.connection() as connection:
         await connection.execute(f"INSERT INTO account (id, balance_nano) VALUES ({ACCOUNT}, 1000000000)")
         await connection.execute(
@@ -118,8 +126,26 @@ async def shelf(database: Database) -> AsyncIterator[Shelf]:
         )
         loaded = await connection.fetchval(LOAD, *([call[key] for call in calls] for key in calls[0]))
     assert loaded == len(calls)
-    yield Shelf(database, calls)
     assert await reconcile(database) == []
+    await database.close()
+
+
+@pytest.fixture(scope="module")
+def shelf_url(database_url: str, template: str) -> Iterator[str]:
+    """A database with those calls, which no test changes."""
+    name = f"vetx_shelf_{os.getpid()}"
+    asyncio.run(administer(database_url, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    url = with_database(database_url, name)
+    asyncio.run(load(url, some_calls()))
+    yield url
+    asyncio.run(administer(database_url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+async def shelf(shelf_url: str) -> AsyncIterator[Shelf]:
+    database = await Database.open(shelf_url)
+    yield Shelf(database, some_calls())
+    await database.close()
 
 
 ZONES = ["UTC", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns", "Europe/Vienna", "Africa/Monrovia"]

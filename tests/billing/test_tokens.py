@@ -24,7 +24,7 @@ CALLER = Caller(7, 1, "free", frozenset(), frozenset(), "u", "account", "test")
 
 @pytest.fixture(scope="module")
 def tokens() -> Tokens:
-    return Tokens()
+    return Tokens.load()
 
 
 ODD_TEXT = st.text(
