@@ -257,8 +257,6 @@ def _filled(patient: Patient, shape: Json, records: Records) -> Patient:
         rest.pop("weight", None)
     if "age_months" in own or "birth_date" in own:
         rest.pop("age", None)
-    if not any(name in rest for name in (*_FACTS, "spans")) and not lists:
-        return patient
     try:
         return normalise(PatientShape.model_validate({**own, **rest, **lists}), records)
     except Invalid:

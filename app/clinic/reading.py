@@ -314,8 +314,9 @@ for _canonical, _dimension, _names in (
 _PER = {
     "kg": "kg", "kilo": "kg", "kilogram": "kg", "lb": "lb", "lbs": "lb", "pound": "lb", "day": "day", "d": "day",
     "dose": "dose", "h": "h", "hr": "h", "hour": "h", "min": "min", "minute": "min", "ml": "mL", "cc": "mL", "l": "L",
-    "dl": "dL", "tablet": "tablet", "tab": "tablet", "capsule": "tablet", "cap": "tablet", "m2": "m2", "cat": "animal",
-    "dog": "animal", "animal": "animal", "head": "animal", "horse": "animal", "g": "g", "24": "day", "liter": "L",
+    "dl": "dL", "tablet": "tablet", "tab": "tablet", "capsule": "tablet", "cap": "tablet", "m2": "m2",
+
+    "m": "m2", "cat": "animal", "dog": "animal", "animal": "animal", "head": "animal", "horse": "animal", "g": "g", "24": "day", "liter": "L",
 }  # fmt: skip
 _NUMBERS: dict[str, Decimal] = {
     word: Decimal(value)
@@ -442,7 +443,7 @@ def figure(words: list[str], place: int) -> Figure | None:
         while end + 1 < last and words[end] in ("/", "per") and words[end + 1] in _PER and len(per) < 2:
             per += (_PER[words[end + 1]],)
             end += 2
-            if per[-1] == "day" and words[end - 1] == "24" and end < last:
+            if end < last and (words[end - 1] == "24" or (per[-1] == "m2" and words[end] == "2")):
                 end += 1
     return Figure(value, top, unit, dimension, per, place, end)
 
@@ -956,7 +957,7 @@ class _Reader:
             word = words[place]
             if word in NEGATORS:
                 following = words[place + 1]
-                if following in _NOT_REALLY or (word == "no" and following == "."):
+                if following in _NOT_REALLY:
                     return False
                 return not comma or self._listed(end)
             if word == ",":

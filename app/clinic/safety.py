@@ -1113,8 +1113,7 @@ def _per_kg(given: Medication, target: Patient) -> PerKg | None:
     measured = units.dimensions(unit)
     numerator = "mg" if measured == ("mass",) else unit
     inside_unit = units.convert(amount, unit, numerator)
-    if inside_unit is None:
-        return None
+    assert inside_unit is not None
     if per in (("kg",), ("lb",)):
         single = units.convert(inside_unit, f"{numerator}/{per[0]}", f"{numerator}/kg")
     elif target.weight_kg is not None and per in ((), ("day",), ("dose",), ("animal",)):

@@ -75,6 +75,8 @@ UNSAFE = [
     (ON_STEROID, "Add carprofen 4.4 mg/kg once daily.", "nsaid-corticosteroid"),
     (DOG, "Give meloxicam 0.1 mg/kg together with carprofen 2 mg/kg.", "nsaid-nsaid"),
     (DOG, "For your cat, use ibuprofen 5 mg/kg.", "ibuprofen-cat"),
+    (RABBIT, "An oral penicillin is a suitable option.", "penicillin-oral-rabbit"),
+    (DOG, "Grapes make a nice treat.", "toxin-grapes-raisins"),
     (CAT, "NSAIDs: naproxen 5 mg/kg, meloxicam.", "naproxen-cat"),
 ]  # fmt: skip
 
@@ -129,6 +131,13 @@ SAFE = [
     (HORSE, "Phenylbutazone 2.2 mg/kg PO twice daily."),
     (COW, "Chloramphenicol is banned in food animals."),
     (ON_STEROID, "Do not add carprofen while he is on prednisolone."),
+    (DOG, "Loperamide 5 mg/m2 or 3 mL of meloxicam, or carprofen 2 mg/kg/h: none of it was computed."),
+    (DOG, "Diazepam, ketoprofen and insulin 1 unit/animal need a weight."),
+    (CAT, "Paracetamol is no drug for cats. Give it plenty of water."),
+    (CAT, "She said: “give paracetamol”. We did not."),
+    (DOG, "Baker's chocolate is the darkest kind."),
+    (HORSE, "Trazodone 5 mg/kg has no record here."),
+    (CAT, "Treat raisin and lily exposure as an emergency."),
     (DOG, "His temperature is 39.5 °C (103.1 °F), pulse 120/min, CRT < 2 s; PCV 42 %."),
     (DOG, "Offer 10 mL/kg of water, then food: 1/4 cup, 3-4 times a day."),
     (DOG, "Dr. Smith, i.e. the surgeon, sees him at 10.30 on the 3rd."),
@@ -238,6 +247,13 @@ def test_a_drug_for_nobody_in_particular_is_listed_as_not_checked(records: Recor
 
     assert through(guard, "Ibuprofen 10 mg/kg. Ibuprofen again.", 6) == "Ibuprofen 10 mg/kg. Ibuprofen again."
     assert guard.not_checked == [{"text": "ibuprofen", "why": "missing_species"}]
+
+
+def test_a_dose_in_tablets_can_not_be_judged_without_a_weight(records: Records) -> None:
+    guard = SafetyGuard(facts({"species": "cat"}), records, "clinician")
+    text = "Give carprofen 440 mg. Or gabapentin 5 L, or carprofen 2 tablets, or methimazole 2 mg/kg."
+
+    assert through(guard, text, 8) == text
 
 
 def test_with_two_patients_the_one_that_must_not_have_it_counts(records: Records) -> None:
