@@ -78,9 +78,9 @@ _MADE = {
     "requests": f"{_SETTLED})",
     "aborted": "count(*) FILTER (WHERE close_reason = 'client_gone')",
     "failed": "count(*) FILTER (WHERE state <> 'settled' AND close_reason <> 'client_gone')",
-    "cost_nano": "sum(charged_nano)",
-} | {name: f"{_SETTLED} AND bin = {n})" for n, name in enumerate(FIRST_TOKEN_COLUMNS)}
-_ADDED = {name: f"COALESCE(sum({name}) FILTER (WHERE state = 'settled'), 0)" for name in _SUMS}
+    "cost_nano": "sum(charged_nano)::bigint",
+} | {name: f"({_SETTLED} AND bin = {n}))::int" for n, name in enumerate(FIRST_TOKEN_COLUMNS)}
+_ADDED = {name: f"COALESCE(sum({name}) FILTER (WHERE state = 'settled'), 0)::bigint" for name in _SUMS}
 _FINEST = ", ".join(f"{expression} AS {name}" for name, expression in (_ADDED | _MADE).items())
 
 ROLLUP_KEYS = _KEYS
