@@ -248,6 +248,14 @@ ORDINARY = vocabulary(
     "promise flagged flagging plaques plasma plastic valid validate lateral lantern lantana cider cipher cerebral"
 )
 """Ordinary words near some drug's name; tests hold the list against a vocabulary."""
+COMMON_BREED_WORDS = vocabulary(
+    "lab labs golden goldens boxer pointer paint mini jack mix mixed x cross rex chow grey gray pit pits mal "
+    "boston dutch lop shire morgan leo bp quaker husky setter brit chi springer dane danes dutch heeler akita "
+    "shepherd arab mastiff exotic alpine angus jersey oriental welsh cairn bully border standard toy great "
+    "maltese friesian fold mau nfc tonk siam devon cornish doodle doodles silken ig pom poms cav wb tb bbb lassie "
+    "chartreux basset cardigan afghan corso mops pug pugs trotter pacer"
+)
+"""Breeds whose names are ordinary words too; they count only where an animal is meant."""
 _ENGLISH_ENDINGS = (
     "ing", "ings", "ed", "ly", "ment", "ments", "tion", "tions", "ness", "ous", "ful", "able", "ible", "ally", "ward",
     "wards", "ship", "less", "ism", "ist", "ists", "ers", "ies",

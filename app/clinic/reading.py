@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from app.clinic import units
 from app.clinic.lexicon import (
+    COMMON_BREED_WORDS,
     NEGATORS,
     ORDINARY,
     VERBS,
@@ -315,8 +316,8 @@ _PER = {
     "kg": "kg", "kilo": "kg", "kilogram": "kg", "lb": "lb", "lbs": "lb", "pound": "lb", "day": "day", "d": "day",
     "dose": "dose", "h": "h", "hr": "h", "hour": "h", "min": "min", "minute": "min", "ml": "mL", "cc": "mL", "l": "L",
     "dl": "dL", "tablet": "tablet", "tab": "tablet", "capsule": "tablet", "cap": "tablet", "m2": "m2",
-
-    "m": "m2", "cat": "animal", "dog": "animal", "animal": "animal", "head": "animal", "horse": "animal", "g": "g", "24": "day", "liter": "L",
+    "m": "m2", "cat": "animal", "dog": "animal", "animal": "animal", "head": "animal", "horse": "animal",
+    "g": "g", "24": "day", "liter": "L",
 }  # fmt: skip
 _NUMBERS: dict[str, Decimal] = {
     word: Decimal(value)
@@ -364,13 +365,6 @@ _THINGS = vocabulary(
 _LAB_WORDS = vocabulary(
     "results result work works test tests values value report data panel panels tech sample samples abnormalities "
     "findings normal numbers coat technician"
-)
-_COMMON_BREED_WORDS = vocabulary(
-    "lab labs golden goldens boxer pointer paint mini jack mix mixed x cross rex chow grey gray pit pits mal "
-    "boston dutch lop shire morgan leo bp quaker husky setter brit chi springer dane danes dutch heeler akita "
-    "shepherd arab mastiff exotic alpine angus jersey oriental welsh cairn bully border standard toy great "
-    "maltese friesian fold mau nfc tonk siam devon cornish doodle doodles silken ig pom poms cav wb tb bbb lassie "
-    "chartreux basset cardigan afghan corso mops pug pugs trotter pacer"
 )
 _BREED_LEADS = vocabulary(
     "my a an our his her this old yo neutered spayed castrated male female intact entire kg lb lbs mn fs mi fi mc "
@@ -724,7 +718,7 @@ class _Reader:
         following = words[end] if end < len(words) else ""
         if following in _THINGS:
             return False
-        if term.kind == "breed" and end == place + 1 and words[place] in _COMMON_BREED_WORDS:
+        if term.kind == "breed" and end == place + 1 and words[place] in COMMON_BREED_WORDS:
             if following in _LAB_WORDS:
                 return False
             before = words[place - 1] if place else ""
@@ -821,7 +815,7 @@ class _Reader:
         if end >= len(words) or "name" in draft.facts:
             return
         said = self._said(end, end + 1)
-        known = self.known.root.get(words[end]) is not None and words[end] not in _COMMON_BREED_WORDS
+        known = self.known.root.get(words[end]) is not None and words[end] not in COMMON_BREED_WORDS
         if said[:1].isupper() and not said.isupper() and said.isalpha() and not known:
             draft.facts["name"] = said
             draft.places["name"] = (end, end + 1)

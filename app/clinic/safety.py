@@ -19,6 +19,7 @@ from app.base.messages import Facts, Intervention, Rule
 from app.clinic import dosing, rules, units
 from app.clinic.check import PerKg, within_limit
 from app.clinic.lexicon import (
+    COMMON_BREED_WORDS,
     TOKEN,
     Lexicon,
     Node,
@@ -294,14 +295,16 @@ _PROHIBITIONS = vocabulary(
 _HAZARDS = vocabulary(
     "toxic poisonous dangerous fatal deadly lethal harmful harm hazardous poison danger risk risks risky"
 )
-_HARMLESS_NOUNS = frozenset(("problem", "problems", "trouble", "contraindicated", "contraindication"))
+_HARMLESS_NOUNS = frozenset(("hurt", "problem", "problems", "trouble", "contraindicated", "contraindication"))
 _RECOMMENDATIONS = vocabulary(
     "give giving gives administer administering use using try start starting offer prescribe dosed dosing take "
     "takes taking safe safely ok okay fine recommend recommended recommends suggest suggested advise suitable "
     "appropriate effective option options choice works helps helpful relief relieves tolerated acceptable repeat "
     "feed enjoy harmless apply inject continue consider ideal best gib geben geeignet sicher puede dar seguro "
-    "administrar donner donnez sur peut alright benefit typical typically combine"
+    "administrar donner donnez sur peut alright benefit typical typically combine add crush mix put dissolve hide "
+    "spray dele dale administre verabreichen verabreiche"
 )
+_WITH = frozenset(("treat", "treated", "treating", "managed", "ahead", "go", "continue", "proceed", "helped", "sedate"))
 _PASSIVE = vocabulary("given administered used prescribed dosed taken offered applied")
 _PASSIVE_LEADS = frozenset(("be", "is", "are", "being", "usually", "commonly", "often"))
 _MODALS = frozenset(("can", "may", "could", "should", "might"))
@@ -313,9 +316,9 @@ _LIMITS = vocabulary(
     "exceed exceeding more over above worry hesitate afraid panic concerned forget skip miss hesitation"
 )
 _BREAKS = vocabulary(
-    "but however although though yet whereas while if when because since unless whether before after until"
+    "unlike but however although though yet whereas while if when because since unless whether before after until"
 )
-_CONDITIONS = vocabulary("instead rather if when whether before after unless until")
+_CONDITIONS = vocabulary("unlike instead rather if when whether before after unless until")
 _IMPERATIVES = vocabulary("give use try administer start offer apply inject feed gib")
 _CONCESSIONS = frozenset(("although", "though", "while", "whereas", "despite"))
 _PAST = vocabulary("gave took received got ago yesterday already")
@@ -751,7 +754,10 @@ class _Judge:
                 if spot is not None:
                     spots.append(spot)
                 for term in terms:
-                    if term.kind in ("species", "breed") and not term.foreign:
+                    if term.foreign:
+                        continue
+                    common = end == place + 1 and words[place] in COMMON_BREED_WORDS
+                    if term.kind == "species" or (term.kind == "breed" and not common):
                         name = str(term.value if term.kind == "species" else term.more)
                         (denied if _excluded(words, place, denied) else species).append((place, name))
                         break
@@ -1025,6 +1031,8 @@ def _polarity(part: list[str], header: bool = False) -> tuple[bool, bool]:
             prohibits = True
         elif word in _RECOMMENDATIONS or (header and word in _PLANS):
             recommends = True
+        elif word == "with":
+            recommends = recommends or (place > 0 and part[place - 1] in _WITH)
         elif word in _PASSIVE:
             recommends = recommends or any(one in _PASSIVE_LEADS for one in part[max(0, place - 2) : place])
         elif word in _MODALS:
