@@ -126,6 +126,11 @@ async def test_long_prose_is_cut_only_between_tokens(tokens: Tokens) -> None:
     assert abs(await tokens.count_many([text]) - one * 60) <= 60  # a trailing space joins the next sentence
 
 
+def test_a_long_text_is_counted_without_the_cache(tokens: Tokens) -> None:
+    text = "rare%d " % 5 * 2_000
+    assert tokens.count(text) == len(tokens.encode(text))
+
+
 async def test_many_short_texts_are_one_long_one(tokens: Tokens) -> None:
     texts = ["the dog is ill "] * 2_000
     assert 2_000 * tokens.count("the dog is ill ") == await tokens.count_many(texts)
