@@ -177,6 +177,8 @@ class Wallet:
         )
 
     async def _authorize(self, connection: Any, rows: list[_Row]) -> list[int | _Refusal]:
+        if len(rows) == 1 and (taken := await self._authorize_alone(connection, rows[0])) is not None:
+            return [taken]
         answers: dict[int, int | _Refusal] = {}
         left = list(enumerate(rows))
         while left:
@@ -189,6 +191,16 @@ class Wallet:
                     answers[left[n - 1][0]] = _Refusal(balance, free, kind, allowed, room)
             left = [member for n, member in enumerate(left, 1) if n in again]
         return [answers.get(n, _NOBODY) for n in range(len(rows))]
+
+    async def _authorize_alone(self, connection: Any, row: _Row) -> int | None:
+        id_, account_id, allowance_id, price_in, price_out, prompt, wanted, _, facts = row
+        if allowance_id is not None:
+            return None
+        most = prompt * price_in + wanted * price_out
+        taken: int | None = await connection.fetchval(
+            statements.AUTHORIZE_ONE, self._worker_id, id_, account_id, most, price_in, price_out, prompt, *facts
+        )
+        return taken
 
     async def _hold_claimed(self, claim: Claim, row: _Row) -> int | _Refusal | Replay:
         charge_id, account_id = row[0], row[1]
