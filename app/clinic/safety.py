@@ -297,14 +297,16 @@ _HAZARDS = vocabulary(
 )
 _HARMLESS_NOUNS = frozenset(("hurt", "problem", "problems", "trouble", "contraindicated", "contraindication"))
 _RECOMMENDATIONS = vocabulary(
-    "give giving gives administer administering use using try start starting offer prescribe dosed dosing take "
-    "takes taking safe safely ok okay fine recommend recommended recommends suggest suggested advise suitable "
+    "give giving gives administer administering use using try start starting offer prescribe dosing take takes "
+    "taking safe safely ok okay fine recommend recommended recommends suggest suggested advise suitable "
     "appropriate effective option options choice works helps helpful relief relieves tolerated acceptable repeat "
-    "feed enjoy harmless apply inject continue consider ideal best gib geben geeignet sicher puede dar seguro "
+    "enjoy harmless apply inject continue consider ideal best gib geben geeignet sicher puede dar seguro "
     "administrar donner donnez sur peut alright benefit typical typically combine add crush mix put dissolve hide "
     "spray dele dale administre verabreichen verabreiche"
 )
 _WITH = frozenset(("treat", "treated", "treating", "managed", "ahead", "go", "continue", "proceed", "helped", "sedate"))
+_BEFORE_FEED = frozenset(("to", "and", "then", "can", "may", "you", "should"))
+_INJECTED = frozenset(("inject", "injected", "injecting", "injection", "injections", "injectable"))
 _PASSIVE = vocabulary("given administered used prescribed dosed taken offered applied")
 _PASSIVE_LEADS = frozenset(("be", "is", "are", "being", "usually", "commonly", "often"))
 _MODALS = frozenset(("can", "may", "could", "should", "might"))
@@ -332,8 +334,7 @@ _ANIMAL_IT = vocabulary("plenty water time some food space rest fluids access lo
 _YES = vocabulary("yes sure absolutely certainly definitely yeah yep si oui ja")
 _PRAISE = vocabulary("safe ok okay fine harmless alright safely")
 _TOXIN_PRAISE = vocabulary(
-    "safe safely ok okay fine harmless healthy enjoy feed offer give worry good alright unlikely tolerate "
-    "tolerated nothing"
+    "safe safely ok okay fine harmless healthy enjoy offer give worry good alright unlikely tolerate tolerated nothing"
 )
 _TREATS = frozenset(("treat", "treats", "snack", "snacks"))
 _BEFORE_TREAT = vocabulary("a as of healthy occasional good safe tasty nice training special favourite favorite great")
@@ -706,6 +707,8 @@ class _Judge:
             own = [one for one in species if start <= one[0] < end]
             meant_here = self._targets(own, denied, header, words) if own else targets
             route = next((name for place, name in routes if start <= place < end), None)
+            if route is None and not _INJECTED.isdisjoint(part):
+                route = "injected"
             here = _Here(part, doses, route, _given_together(part, inside))
             for spot in about:
                 for target in meant_here:
@@ -917,6 +920,8 @@ class _Judge:
             return None
         low = min(single[0] for single, _ in known)
         (_, high), highest = max(known, key=lambda pair: pair[0][1])
+        if "day" in given.per:
+            high = max(dosing.daily_per_kg(row, body, dose.unit) for _, row in known)
         slipped = dose.single >= low * _SLIP and dose.single > high * _ABOVE
         if not slipped and dose.single <= high * _FAR_ABOVE:
             return None
@@ -1031,6 +1036,8 @@ def _polarity(part: list[str], header: bool = False) -> tuple[bool, bool]:
             prohibits = True
         elif word in _RECOMMENDATIONS or (header and word in _PLANS):
             recommends = True
+        elif word == "feed":
+            recommends = recommends or place == 0 or part[place - 1] in _BEFORE_FEED
         elif word == "with":
             recommends = recommends or (place > 0 and part[place - 1] in _WITH)
         elif word in _PASSIVE:
@@ -1065,7 +1072,10 @@ def _praises(part: list[str]) -> bool:
     """Whether words call something good to eat."""
     for place, word in enumerate(part):
         before = part[place - 1] if place else ""
-        if word in _TREATS:
+        if word == "feed":
+            if not place or before in _BEFORE_FEED:
+                return True
+        elif word in _TREATS:
             if before in _BEFORE_TREAT:
                 return True
         elif word in _TOXIN_PRAISE or (word in _MODALS and not _AFTER_MODAL.isdisjoint(part[place + 1 : place + 4])):

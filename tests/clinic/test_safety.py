@@ -88,6 +88,8 @@ UNSAFE = [
     (CAT, "Unless she vomits, give ibuprofen 20 mg.", "ibuprofen-cat"),
     (CAT, "She can get acetaminophen at night.", "acetaminophen-cat"),
     (RABBIT, "An oral penicillin is a suitable option.", "penicillin-oral-rabbit"),
+    (RABBIT, "Feed penicillin to the rabbit.", "penicillin-oral-rabbit"),
+    (DOG, "You can feed him raisins.", "toxin-grapes-raisins"),
     (DOG, "Grapes make a nice treat.", "toxin-grapes-raisins"),
     (CAT, "NSAIDs: naproxen 5 mg/kg, meloxicam.", "naproxen-cat"),
 ]  # fmt: skip
@@ -137,6 +139,7 @@ SAFE = [
     (DOG, "Meloxicam 0.2 mg/kg on the first day, then 0.1 mg/kg once daily."),
     (COLLIE, "Ivermectin at mange doses must be avoided in Collies."),
     (COLLIE, "The labelled heartworm dose of ivermectin, 0.006 mg/kg once a month, is safe in Collies."),
+    (RABBIT, "Inject penicillin only as the vet showed you."),
     (RABBIT, "Never use fipronil in rabbits."),
     (RABBIT, "Oral amoxicillin kills rabbits."),
     (HORSE, "Monensin is lethal to horses even in small amounts."),
@@ -149,6 +152,8 @@ SAFE = [
     (CAT, "She said: “give paracetamol”. We did not."),
     (DOG, "Baker's chocolate is the darkest kind."),
     (HORSE, "Trazodone 5 mg/kg has no record here."),
+    (CAT, "The vet is in (chat with us): ibuprofen is dangerous, 5 mg/kg is not a pain."),
+    (CAT, "Why not give ibuprofen? It is toxic."),
     (CAT, "Treat raisin and lily exposure as an emergency."),
     (CAT, "Signs of ibuprofen toxicity: vomiting, ulcers, kidney failure."),
     (CAT, "Did she get any human medicine such as ibuprofen or paracetamol?"),
@@ -443,3 +448,19 @@ def test_ten_times_any_recorded_dose_is_stopped_and_the_dose_itself_is_not(recor
                 if replaced != (times == 10) and not (times == 10 and row.dose.max * times <= top):
                     wrong.append(text)
     assert wrong == []
+
+
+def test_our_own_rules_and_advice_pass_the_guard(records: Records) -> None:
+    """The built-in engine quotes them: warnings full of forbidden drugs, for every species."""
+    texts = [text for rule in records.rules for text in (rule.text, rule.owner_text, rule.mechanism) if text]
+    for toxin in records.toxins.values():
+        texts += [*toxin.actions, *toxin.owner_actions, *toxin.effects]
+        texts += [row.effect for row in (*toxin.thresholds, *toxin.no_thresholds)]
+    texts += [flag.reason for flag in records.flags]
+    touched = []
+    for species, weight in (("dog", 20), ("cat", 4), ("rabbit", 2), ("horse", 500), ("cattle", 600)):
+        for text in texts:
+            guard = SafetyGuard(facts({"species": species, "weight_kg": weight}), records, "clinician")
+            through(guard, text, 10**9)
+            touched += [text for row in guard.interventions if row.action == "replaced"]
+    assert len(touched) <= len(texts) * 5 / 1000, touched
