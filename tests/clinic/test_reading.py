@@ -192,6 +192,7 @@ def test_two_weights_of_one_animal_are_asked_about(records: Records) -> None:
 
     assert answer["needs"][0]["field"] == "weight"
     assert "weight_kg" not in answer["patient"]
+    assert len(one("the dog is 12 kg. the dog is 20 kg. the dog is 30 kg", records)["needs"]) == 1
     assert one("a cat of 4 to 5 kg", records)["needs"][0]["field"] == "weight"
 
 
