@@ -82,7 +82,8 @@ class Tokens:
 
     def __init__(self, encoding: tiktoken.Encoding | None = None) -> None:
         self._encoding = encoding or load_encoding()
-        self._cache: dict[str, int] = {}
+        self._cache: dict[str, int] = {}  # of pieces as `_WORDS` cuts them
+        self._spaced: dict[str, int] = {}  # of those that are a space and a word, by the word
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="tokens")
 
     @classmethod
@@ -118,18 +119,26 @@ class Tokens:
         """How many tokens a text is: exactly `len(encode(text))`, faster for words that were seen before."""
         if len(text) > INLINE_CHARACTERS_MAX:
             return len(self.encode(text))
+        first, *words = text.split(" ")
+        head = self._cache.get(first)
+        counts = list(map(self._spaced.get, words))
+        if head is not None and None not in counts:
+            return head + sum(counts)  # type: ignore[arg-type]  # None is not in it
+        return self._count_new(text)
+
+    def _count_new(self, text: str) -> int:
         cache = self._cache
-        words = _WORDS.split(text)
-        counts = [cache.get(word) for word in words]
-        if None not in counts:
-            return sum(counts)  # type: ignore[arg-type]  # None is not in it
-        fresh = [word for word, known in zip(words, counts, strict=True) if known is None]
         if len(cache) > _CACHED_WORDS_MAX:
             cache.clear()
+            self._spaced.clear()
+        words = _WORDS.split(text)
+        fresh = [word for word in words if word not in cache]
         total = len(self.encode(text)) if len(fresh) > _NEW_WORDS_MAX else None
         for word in fresh[:_NEW_WORDS_MAX]:
-            if word not in cache and len(word) <= _CACHED_WORD_CHARACTERS_MAX:
-                cache[word] = len(self._encoding.encode_ordinary(word))
+            if len(word) <= _CACHED_WORD_CHARACTERS_MAX and word and not word[-1].isspace():
+                cache[word] = count = len(self._encoding.encode_ordinary(word))
+                if word.rfind(" ") == 0:
+                    self._spaced[word[1:]] = count
         if total is None:
             total = sum(cache[word] if word in cache else len(self.encode(word)) for word in words)
         return total
