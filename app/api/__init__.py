@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from litestar import Litestar, Router
+from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.openapi.config import OpenAPIConfig
 from litestar.types import ASGIApp
 
 from app.api.admin import AdminController
@@ -60,7 +60,8 @@ def create(open_house: Callable[[], AbstractAsyncContextManager[House]], *, vers
         exception_handlers={Exception: render},
         lifespan=[lifespan],
         logging_config=None,
-        openapi_config=OpenAPIConfig(title="vetx", version=version, path="/schema/litestar", render_plugins=[]),
+        openapi_config=None,
         request_max_body_size=BODY_BYTES_MAX,
+        state=State({"version": version}),
     )
     return Front(app)

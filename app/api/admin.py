@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from litestar import Controller, Request, Response, get, patch, post
 from litestar.params import FromPath
 from litestar.status_codes import HTTP_201_CREATED
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.accounts.accounts import DEFAULT_PLAN, NAME_CHARACTERS_MAX, PLAN_OF_LOAD_TESTS, Account
 from app.accounts.key_rows import FIRST_KEY_SCOPES, KeyTerms
@@ -26,6 +26,17 @@ from app.turns.house import House
 CREDIT_DOLLARS_MAX = 1_000_000
 IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
 FIRST_KEY = "First key"
+AMOUNT_SCHEMA = [
+    {"type": "number", "exclusiveMinimum": 0, "maximum": CREDIT_DOLLARS_MAX, "multipleOf": 1e-9},
+    {"type": "string", "pattern": r"^(?!0*(\.0*)?$)\d{1,6}(\.\d{1,9})?$"},
+]
+IDEMPOTENCY_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "The payment's id; the same one adds nothing twice.",
+    "schema": {"type": "string", "pattern": r"^[!-~]{1,255}$"},
+}
 
 
 class _Closed(BaseModel):
@@ -51,9 +62,9 @@ class AccountChanges(_Closed):
 class Credit(_Closed):
     """The body of `POST /v1/admin/accounts/{id}/credits`."""
 
-    amount: Annotated[Decimal, Field(gt=0, le=CREDIT_DOLLARS_MAX, decimal_places=9)] = Field(
-        description="What to add [USD], as a decimal string or a number."
-    )
+    amount: Annotated[
+        Decimal, Field(gt=0, le=CREDIT_DOLLARS_MAX, decimal_places=9), WithJsonSchema({"anyOf": AMOUNT_SCHEMA})
+    ] = Field(description="What to add [USD], as a decimal string or a number.")
 
 
 class AccountsQuery(BaseModel):
@@ -62,7 +73,11 @@ class AccountsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(ITEMS_MAX, ge=1, le=ITEMS_MAX)
-    page: str | None = Field(None, description="`next_page` of the list before.")
+    page: str | None = Field(
+        None,
+        description="`next_page` of the list before.",
+        json_schema_extra={"pattern": r"^acct_[0-9]{1,18}$"},
+    )
 
 
 def account_id_of(text: str) -> int:
@@ -161,7 +176,7 @@ class AdminController(Controller):
         _check_plan(changes.plan)
         return await shape(house, await house.accounts.change_plan(account_id_of(account_id), changes.plan))
 
-    @post("/accounts/{account_id:str}/credits", opt={"body": Credit})
+    @post("/accounts/{account_id:str}/credits", opt={"body": Credit, "headers": [IDEMPOTENCY_KEY]})
     async def add_credit(
         self, account_id: FromPath[str], request: Request[Any, Any, Any], house: GivenHouse
     ) -> Response[dict[str, Any]]:

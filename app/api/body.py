@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from litestar import Request
 from litestar.connection import ASGIConnection
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from app.base.errors import ClientGone, Invalid, TooLarge, UnsupportedMediaType
 
@@ -112,6 +112,14 @@ def must_be_json(request: Request[Any, Any, Any]) -> None:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise UnsupportedMediaType("Send JSON with the header Content-Type: application/json.")
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""For integers, which may be written 16.0, as JSON Schema allows and some languages do."""
 
 
 class NoQuery(BaseModel):

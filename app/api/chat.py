@@ -24,6 +24,13 @@ from app.turns.estimate import estimate
 from app.turns.house import House
 
 JSON = "application/json"
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A repeated call with the same key and body gets the first one's answer and is not charged.",
+    "schema": {"type": "string", "pattern": r"^[!-~]{1,255}$"},
+}
 
 
 async def _body_of(request: Request[Any, Any, Any]) -> tuple[ChatRequest, bytes]:
@@ -46,7 +53,13 @@ class ChatController(Controller):
 
     path = "/chat/completions"
     guards = [needs_scope("chat")]
-    opt = {"bucket": "generate", "body": ChatRequest, "streams": True}
+    opt = {
+        "bucket": "generate",
+        "body": ChatRequest,
+        "streams": True,
+        "also": ["text/event-stream"],
+        "headers": [IDEMPOTENCY_KEY],
+    }
     tags = ["chat"]
 
     @post("", status_code=HTTP_200_OK)
@@ -118,7 +131,7 @@ class EstimateController(Controller):
 
     path = "/estimate"
     guards = [needs_scope("chat")]
-    opt = {"body": ChatRequest}
+    opt = {"body": ChatRequest, "refusals": [404]}
     tags = ["chat"]
 
     @post("", status_code=HTTP_200_OK)

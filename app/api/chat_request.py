@@ -6,14 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic.config import JsonDict
 
+from app.api.body import WHOLE
 from app.base.errors import Invalid
 from app.base.messages import Ask, Audience, Caller, Json, Message, PictureUrl, Text, ToolCall
 from app.base.settings import Jurisdiction
 from app.clinic.patient import PatientShape
 
 MESSAGES_MAX = 2_000
+EXAMPLE: JsonDict = {
+    "model": "vetx-23",
+    "messages": [{"role": "user", "content": "My 12 kg dog ate 200 g of dark chocolate an hour ago"}],
+    "max_tokens": 200,
+    "vetx": {"patient": {"species": "dog", "weight_kg": 12}, "audience": "owner"},
+}
 TOOLS_MAX = 128
 PATIENTS_MAX = 20
 TOKENS_MAX = 2**31 - 1
@@ -114,8 +122,27 @@ class AssistantToolCall(_Open):
     function: FunctionCall
 
 
+def _message_schema(schema: Json) -> None:
+    """What `to_message` refuses, in JSON Schema."""
+    some_content = {"content": {"not": {"type": "null"}}}
+    some_calls = {"tool_calls": {"type": "array", "minItems": 1}}
+    schema["anyOf"] = [
+        {
+            "properties": {"role": {"enum": ["system", "developer", "user", "assistant"]}, **some_content},
+            "required": ["content"],
+        },
+        {"properties": {"role": {"const": "assistant"}, **some_calls}, "required": ["tool_calls"]},
+        {
+            "properties": {"role": {"const": "tool"}, **some_content, "tool_call_id": {"type": "string"}},
+            "required": ["content", "tool_call_id"],
+        },
+    ]
+
+
 class ChatMessage(_Open):
     """One message of the conversation."""
+
+    model_config = ConfigDict(json_schema_extra=_message_schema)
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Content | None = None
@@ -169,11 +196,14 @@ class Extension(_Closed):
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
-TokenLimit = Annotated[int, Field(ge=1, le=TOKENS_MAX)]
+StopWord = Annotated[str, Field(min_length=1)]
+TokenLimit = Annotated[int, Field(ge=1, le=TOKENS_MAX), WHOLE]
 
 
 class ChatRequest(_Open):
     """A chat request. Fields beyond these are passed on to engines that can use them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MESSAGES_MAX)]
@@ -182,30 +212,23 @@ class ChatRequest(_Open):
     temperature: Temperature | None = None
     max_tokens: TokenLimit | None = None
     max_completion_tokens: TokenLimit | None = None
-    n: Annotated[int, Field(ge=1, le=1)] | None = None
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    n: Annotated[int, Field(ge=1, le=1), WHOLE] | None = None
+    stop: StopWord | Annotated[list[StopWord], Field(max_length=4)] | None = None
     top_p: Share | None = None
-    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1), WHOLE] | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
     tools: Annotated[list[dict[str, Any]], Field(max_length=TOOLS_MAX)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     response_format: dict[str, Any] | None = None
     logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     logit_bias: dict[str, float] | None = None
     reasoning_effort: str | None = None
     metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
     vetx: Extension | None = None
-
-    @field_validator("stop")
-    @classmethod
-    def _stop_says_something(cls, value: str | list[str] | None) -> str | list[str] | None:
-        if value is not None and "" in ([value] if isinstance(value, str) else value):
-            raise ValueError("a stop sequence can't be empty")
-        return value
 
     @contextmanager
     def naming_patients(self) -> Iterator[None]:

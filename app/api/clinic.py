@@ -71,7 +71,7 @@ class ClinicController(Controller):
         """Every species on record."""
         return _page(house.clinic.species())
 
-    @get("/breeds", opt={"query": BreedsQuery}, sync_to_thread=False)
+    @get("/breeds", opt={"query": BreedsQuery, "refusals": [404]}, sync_to_thread=False)
     def breeds(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
         """Every breed on record; `?species=` one species' only."""
         return _page(house.clinic.breeds(read_query(request, BreedsQuery).species))

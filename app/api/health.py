@@ -21,7 +21,7 @@ class HealthController(Controller):
         """The process answers."""
         return {"status": "ok"}
 
-    @get("/ready")
+    @get("/ready", opt={"others": {503: "The database can't be reached, or the service is stopping."}})
     async def ready(self, request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
         """The database can be reached; upstreams are listed, and fail nothing."""
         house = house_of(request)

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 from litestar import Controller, Request, delete, get, patch, post
 from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.accounts.key_rows import DEFAULT_SCOPES, Key, KeyTerms, LimitReset, MemoryDefault, Scope
 from app.accounts.keys import GRACE_S_MAX, NAME_CHARACTERS_MAX
-from app.api.body import must_be_json, parse_body, raw_body, read_body, read_query
+from app.api.body import WHOLE, must_be_json, parse_body, raw_body, read_body, read_query
 from app.api.guards import GivenCaller, GivenHouse, needs_scope
+from app.api.usage import KEY_PATTERN
 from app.base.clock import rfc3339
 from app.base.errors import Invalid, NotFound
 from app.base.messages import Json
@@ -25,7 +26,13 @@ from app.turns.house import House
 NAMELESS = "API key"
 ITEMS_MAX = 100
 ID_DIGITS_MAX = 18
-Dollars = Annotated[Decimal, Field(ge=0, le=999_999_999, decimal_places=9)]
+DOLLARS_SCHEMA = {
+    "anyOf": [
+        {"type": "number", "minimum": 0, "maximum": 999_999_999, "multipleOf": 1e-9},
+        {"type": "string", "pattern": r"^\d{1,9}(\.\d{1,9})?$"},
+    ]
+}
+Dollars = Annotated[Decimal, Field(ge=0, le=999_999_999, decimal_places=9), WithJsonSchema(DOLLARS_SCHEMA)]
 Model = Annotated[str, Field(min_length=1, max_length=200)]
 Address = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -58,7 +65,9 @@ class KeyChanges(KeyFields):
 class Rotation(_Closed):
     """The body of `POST /v1/keys/{id}/rotate`."""
 
-    grace_period_seconds: int = Field(0, ge=0, le=GRACE_S_MAX, description="How long the old key still works.")
+    grace_period_seconds: Annotated[int, Field(ge=0, le=GRACE_S_MAX), WHOLE] = Field(
+        0, description="How long the old key still works."
+    )
 
 
 class KeysQuery(BaseModel):
@@ -67,7 +76,9 @@ class KeysQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(ITEMS_MAX, ge=1, le=ITEMS_MAX)
-    page: str | None = Field(None, description="`next_page` of the list before.")
+    page: str | None = Field(
+        None, description="`next_page` of the list before.", json_schema_extra={"pattern": KEY_PATTERN}
+    )
 
 
 def stored_id(text: str, prefix: str) -> int | None:

@@ -11,6 +11,7 @@ from uuid import UUID
 from litestar import Controller, Request, Response, get
 from litestar.params import FromPath
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from app.api.body import read_query
 from app.api.guards import GivenCaller, GivenHouse, needs_scope
@@ -28,6 +29,8 @@ VALUES_MAX = 100
 ID_DIGITS_MAX = 18
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Values = list[str]
+KEY_PATTERN = r"^key_[0-9]{1,18}$"
+KEY_ID: JsonDict = {"type": "string", "pattern": KEY_PATTERN}
 
 
 class UsageQuery(BaseModel):
@@ -41,7 +44,7 @@ class UsageQuery(BaseModel):
     bucket_width: Width = "1d"
     group_by: list[GroupKey] = Field([], max_length=len(GROUP_KEYS))
     models: Values = Field([], max_length=VALUES_MAX)
-    api_key_ids: Values = Field([], max_length=VALUES_MAX)
+    api_key_ids: Values = Field([], max_length=VALUES_MAX, json_schema_extra={"items": KEY_ID})
     user_ids: Values = Field([], max_length=VALUES_MAX)
     app_sources: Values = Field([], max_length=VALUES_MAX)
     species: Values = Field([], max_length=VALUES_MAX)
@@ -60,7 +63,7 @@ class CallsQuery(BaseModel):
     tz: str = "UTC"
     status: State | None = None
     model: str | None = None
-    api_key_id: str | None = None
+    api_key_id: str | None = Field(None, json_schema_extra={"pattern": KEY_PATTERN})
     user_id: str | None = None
     app_source: str | None = None
     limit: int = Field(100, ge=1, le=CALLS_MAX)
@@ -256,7 +259,7 @@ class UsageController(Controller):
     tags = ["usage"]
     guards = [needs_scope("usage")]
 
-    @get("", opt={"query": UsageQuery})
+    @get("", opt={"query": UsageQuery, "also": ["text/csv"]})
     async def usage(self, request: Request[Any, Any, Any], caller: GivenCaller, house: GivenHouse) -> Any:
         """Sums by hour, day or month of any time zone, and by what is asked for."""
         query = read_query(request, UsageQuery)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -9,7 +10,7 @@ from decimal import Context, Decimal
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
 from app.base.errors import Invalid
 from app.clinic.records import Breed, Records, Species
@@ -27,6 +28,7 @@ AGE_MONTHS_MAX = 3600
 """No patient is older: 300 years, more than any tortoise [months]."""
 _LEAST = Decimal("1e-9")
 _TEN_DIGITS = Context(prec=10)
+FIGURE_MAX = 1_000_000_000
 WEIGHT_UNITS = ("kg", "g", "lb", "oz", "st")
 # Sex and neutering as clinics write them: "MN", "CM", "FS", "intact male", "spayed female".
 _SEXES: dict[str, tuple[str, bool | None]] = {
@@ -54,8 +56,8 @@ def _figure(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError("must be a number")
     exact = Decimal(str(value))
-    if not exact.is_finite() or exact < 0 or exact > 1_000_000_000:
-        raise ValueError("must be a number from 0 to 1000000000")
+    if not exact.is_finite() or exact < 0 or exact > FIGURE_MAX:
+        raise ValueError(f"must be a number from 0 to {FIGURE_MAX}")
     return exact
 
 
@@ -68,11 +70,28 @@ def _positive(value: object) -> Decimal:
     return figure
 
 
-Figure = Annotated[Decimal, BeforeValidator(_figure)]
-Positive = Annotated[Decimal, BeforeValidator(_positive)]
+def _day(value: object) -> object:
+    """Days as JSON has them: words, not counts of seconds."""
+    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        raise ValueError("write a day like 2026-01-31")
+    if not isinstance(value, str | date):
+        raise ValueError("write a day like 2026-01-31")
+    return value
+
+
+Figure = Annotated[
+    Decimal, BeforeValidator(_figure), WithJsonSchema({"type": "number", "minimum": 0, "maximum": FIGURE_MAX})
+]
+Positive = Annotated[
+    Decimal,
+    BeforeValidator(_positive),
+    WithJsonSchema({"type": "number", "minimum": float(_LEAST), "maximum": FIGURE_MAX}),
+]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Line = Annotated[str, Field(min_length=1, max_length=500)]
 Strictly = Annotated[bool, Field(strict=True)]
+Span = list[Annotated[int, Field(strict=True)]]
+Day = Annotated[date, BeforeValidator(_day)]
 
 
 class Shape(BaseModel):
@@ -93,7 +112,7 @@ class WeightShape(Shape):
 
     value: Positive
     unit: Word
-    measured_on: date | None = None
+    measured_on: Day | None = None
 
 
 class ConditionScore(Shape):
@@ -118,9 +137,9 @@ class MedicationShape(Shape):
     unit: str | None = Field(None, max_length=40)
     route: str | None = Field(None, max_length=40)
     frequency: str | None = Field(None, max_length=80)
-    started_on: date | None = None
-    stopped_on: date | None = None
-    span: list[int] | None = None
+    started_on: Day | None = None
+    stopped_on: Day | None = None
+    span: Span | None = None
 
 
 def _form(value: object) -> str:
@@ -145,7 +164,7 @@ class PatientShape(Shape):
     neutered: Strictly | None = None
     age: AgeShape | None = None
     age_months: Figure | None = None
-    birth_date: date | None = None
+    birth_date: Day | None = None
     weight: WeightShape | None = None
     weight_kg: Positive | None = None
     ideal_weight_kg: Positive | None = None
@@ -158,7 +177,7 @@ class PatientShape(Shape):
     conditions: list[Line] = Field(default_factory=list, max_length=200)
     allergies: list[Line] = Field(default_factory=list, max_length=200)
     medications: list[Medications] = Field(default_factory=list, max_length=200)
-    span: list[int] | None = None
+    span: Span | None = None
     spans: dict[str, Any] | None = None
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from app.base.errors import Invalid
-from app.clinic.patient import Figure, Medications, PatientShape, Positive, Shape, Word
+from app.clinic.patient import Figure, Medications, PatientShape, Positive, Shape, Span, Word
 
 Jurisdiction = Literal["US", "EU", "UK", "CA", "AU"]
 Route = Annotated[str, Field(min_length=1, max_length=40)]
@@ -48,14 +48,14 @@ class AmountShape(Shape):
     unit: Word | None = None
 
 
-def _bare(unit: str | None) -> BeforeValidator:
-    """A bare number stands for its figure with `unit`."""
+def _bare(unit: str | None, written: Any) -> BeforeValidator:
+    """A bare number stands for its figure with `unit`; `written` is the type of both forms."""
 
     def figure(value: object) -> object:
         bare = isinstance(value, int | float) and not isinstance(value, bool)
         return {"value": value, "unit": unit} if bare else value
 
-    return BeforeValidator(figure)
+    return BeforeValidator(figure, json_schema_input_type=written)
 
 
 class DoseBody(Question):
@@ -66,7 +66,7 @@ class DoseBody(Question):
     indication: Word | None = None
     strength: FigureShape | None = None
     tablet_strengths_mg: list[Positive] = Field(default_factory=list, max_length=50)
-    per_kg: Annotated[FigureShape | None, _bare("mg/kg")] = None
+    per_kg: Annotated[FigureShape | None, _bare("mg/kg", FigureShape | Positive | None)] = None
     weight_basis: Literal["actual", "ideal"] = "actual"
 
 
@@ -74,7 +74,7 @@ class ExposureShape(Shape):
     """One thing met; `amount` is `{value, unit}`, or a number with `unit` beside it as `extract` gives it."""
 
     substance: Word
-    amount: Annotated[AmountShape | None, _bare(None)] = None
+    amount: Annotated[AmountShape | None, _bare(None, AmountShape | Figure | None)] = None
     unit: str | None = Field(None, max_length=60)
     strength: FigureShape | None = None
     product: str | None = Field(None, max_length=200)
@@ -82,15 +82,15 @@ class ExposureShape(Shape):
     route: Route | None = None
     text: str | None = Field(None, max_length=2000)
     status: str | None = Field(None, max_length=40)
-    patient: int | None = None
-    span: list[int] | None = None
+    patient: Annotated[int, Field(strict=True)] | None = None
+    span: Span | None = None
 
 
 class ExposureBody(Question):
     """One substance, or several in `exposures`."""
 
     substance: Word | None = None
-    amount: Annotated[AmountShape | None, _bare(None)] = None
+    amount: Annotated[AmountShape | None, _bare(None, AmountShape | Figure | None)] = None
     unit: str | None = Field(None, max_length=60)
     strength: FigureShape | None = None
     product: str | None = Field(None, max_length=200)
