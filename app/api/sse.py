@@ -56,12 +56,16 @@ class EventStream:
             if turn.ready.ask.include_usage:
                 ending += chunks.usage(cost_shape)
             await _write(send, ending + chunks.done(), more=False)
-        except Refused as refused:
+        except OSError:
+            turn.client_gone()
+        except Exception as error:
+            refused = turn.break_off(error)
             await turn.close()
             if not self._gone.done():
                 await _tell(send, with_support(refused, self._house.settings.support_url))
-        except OSError:
-            turn.client_gone()
+        except asyncio.CancelledError as error:  # the server stops, and this client doesn't read: it can't be told
+            turn.break_off(error)
+            raise
         finally:
             self._gone.cancel()
             await turn.close()

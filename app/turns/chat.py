@@ -304,6 +304,12 @@ class Turn:
 
     # The end.
 
+    def break_off(self, error: BaseException) -> Refused:
+        """We end the answer, not the client: `close` then charges nothing. What the caller is to be told."""
+        refused = _stopping() if isinstance(error, asyncio.CancelledError) else _as_refused(error)
+        self._fail(refused)
+        return refused
+
     async def count(self) -> int:
         """Count what is billed of what was delivered; what it will cost [nano-USD]."""
         ready, usage = self.ready, self._usage
@@ -329,7 +335,11 @@ class Turn:
             Refused: the charge was closed by somebody else, or can't be settled; nobody may see `[DONE]`.
         """
         outcome = self._outcome(self.finish_reason or "stop", 200, sealed_answer)
-        self.settled = await asyncio.shield(self._house.work.start(self._house.wallet.settle(self.bill, outcome)))
+        try:
+            self.settled = await asyncio.shield(self._house.work.start(self._house.wallet.settle(self.bill, outcome)))
+        except UpstreamTimeout:
+            self.settled = Settled("authorized", 0)  # it expires: `close` may not charge what the caller hears is free
+            raise
         if self.settled.state != "settled":
             raise UpstreamTimeout("The answer could not be charged in time and does not count; send it again.")
         return self.settled
