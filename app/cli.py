@@ -55,6 +55,8 @@ T = TypeVar("T")
 FIRST_CREDIT_NANO = 5_000_000_000
 MASTER_KEY_FILE = "master.key"
 WATCH_S = 1.0
+SEND_AHEAD_BYTES = 64 * 1024
+"""What the system may take in for a client who doesn't read; left to itself it takes megabytes, and all is charged."""
 EXAMPLE = "My 12 kg dog ate 200 g of dark chocolate an hour ago"
 
 
@@ -242,6 +244,7 @@ def front_door(settings: Settings) -> Iterator[socket.socket]:
     with socket.socket(family, socket.SOCK_STREAM) as door:
         if os.name == "posix":
             door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_AHEAD_BYTES)
         try:
             door.bind((settings.host, settings.port))
         except OSError as error:
@@ -270,17 +273,27 @@ def run_workers(settings: Settings, door: socket.socket) -> None:
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=28,
+        timeout_graceful_shutdown=24,
         backlog=2048,
     )
     if settings.workers > 1:
-        Multiprocess(config, sockets=[door]).run()
+        _Workers(config, sockets=[door]).run()
         return
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):
         server.run(sockets=[door])
     if not server.started:
         fail("the service could not start; the reason is above.")
+
+
+class _Workers(Multiprocess):
+    """Worker processes on one door."""
+
+    def terminate_all(self) -> None:
+        """Shut the door first: a call that came now would wait in front of it until the last worker has gone."""
+        for door in self.sockets:
+            door.close()
+        super().terminate_all()
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
