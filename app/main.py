@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import sys
@@ -158,8 +159,22 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         )
 
 
+def end_with_parent() -> None:
+    """In a worker process: stop when the process that started it is killed, which else would leave the port taken."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
 def create_app() -> ASGIApp:
     """The ASGI application of one worker, from the environment."""
     configure_logging()
+    end_with_parent()
     settings = read_settings(os.environ, Path(".env"))
     return api.create(lambda: open_house(settings), version=VERSION)
