@@ -133,6 +133,7 @@ class Lexicon:
         hazards: names of drugs, classes and poisons alone: what makes the guard listen.
         hazard_starts: every beginning of their first words.
         harmless: pieces of text that the guard has seen mean nothing -> whether they end inside a word.
+        harmless_words: words that the guard has looked up before and that begin no name.
     """
 
     root: Node
@@ -142,6 +143,7 @@ class Lexicon:
     hazards: Node
     hazard_starts: frozenset[str]
     harmless: dict[str, bool]
+    harmless_words: set[str]
 
 
 FREQUENCIES: dict[str, tuple[int, int] | None] = {
@@ -373,7 +375,7 @@ def build(records: Records) -> Lexicon:
             near.setdefault(key, (word, terms))
     starts = {word[:size] for word in hazards for size in range(1, len(word) + 1)}
     heads = frozenset(word[:4] for word in fuzzy)
-    return Lexicon(root, signs, near, heads, hazards, frozenset(starts), {})
+    return Lexicon(root, signs, near, heads, hazards, frozenset(starts), {}, set())
 
 
 def _drop(root: Node, name: str, kind: str, value: str) -> None:

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from app.base.errors import BadData
 from app.base.messages import Facts, Intervention, Rule
@@ -262,6 +263,8 @@ _SLICE = 1_024
 _CACHED_MAX = 8_192
 _CACHED_CHARACTERS_MAX = 24
 _LOOK_AHEAD = 6
+_RUN = re.compile("[^0-9\u00bc\u00bd\u00be\u2153\u2154.!?\n\u3002\uff01\uff1f]+")
+_CACHED_WORDS_MAX = 50_000
 _WORD_ON = re.compile("[a-z\u00df-\u00f6\u00f8-\u024f\u0370-\u03ff\u0400-\u04ff']*")
 _END = re.compile("[.!?\n\u3002\uff01\uff1f]")
 _LAST_WORD = re.compile(r"[\w.]+$")
@@ -285,7 +288,8 @@ _NEGATORS = vocabulary(
     "neither without nunca nicht niemals kein keine jamais pas nao"
 )
 _PROHIBITIONS = vocabulary(
-    "avoid avoided avoiding avoids contraindicated contraindication contraindications unsafe forbidden prohibited "
+    "avoid avoided avoiding avoids contraindicate contraindicates contraindicated contraindication contraindications "
+    "unsafe forbidden prohibited "
     "banned illegal stop discontinue withhold withdraw refrain overdose overdosed overdoses overdosage antidote "
     "poisoned poisoning poisonings toxicosis toxicity intoxication exposure exposures exposed ingested ingestion "
     "swallowed ate eaten eats licked chewed accidentally accidental warning beware destroys kills kill killed die "
@@ -350,7 +354,6 @@ class Verdict(NamedTuple):
     what: str
     says: str
     source: Json
-    action: Literal["replaced", "annotated"] = "replaced"
 
 
 class _Spot(NamedTuple):
@@ -465,6 +468,7 @@ class SafetyGuard:
             found = _WORD_ON.match(low)
             place = found.end() if found is not None else 0
             self._mid = place == size
+        place = self._past_harmless(low, place)
         starts, heads = self._known.hazard_starts, self._known.fuzzy_heads
         for match in TOKEN.finditer(low, place):
             word = match[0]
@@ -509,6 +513,38 @@ class SafetyGuard:
         if plain_words and buffer is text and size <= _CACHED_CHARACTERS_MAX and len(self._harmless) < _CACHED_MAX:
             self._harmless[buffer] = self._mid
         return buffer, "", False
+
+    def _past_harmless(self, low: str, place: int) -> int:
+        """Where the first word stands that has to be looked at; all before it are whole and known to mean nothing.
+
+        Stays within words, spaces and commas: figures and the ends of sentences are looked at one by one.
+        """
+        found = _RUN.match(low, place)
+        end = low.rfind(" ", place, found.end()) + 1 if found is not None else 0
+        if end <= place:
+            return place
+        words = TOKEN.findall(low, place, end)
+        harmless = self._known.harmless_words
+        if harmless.issuperset(words):
+            return end
+        hazards = self._known.hazards
+        for count, word in enumerate(words):
+            if word in harmless:
+                continue
+            name = plain(word) if len(word) > 2 else word
+            node = hazards.get(name)
+            if node is None:
+                if name in _PIECES or (len(name) >= 6 and misspelt(self._known, name) is not None):
+                    break
+                if len(harmless) < _CACHED_WORDS_MAX:
+                    harmless.add(word)
+                continue
+            following = words[count + 1] if count + 1 < len(words) else None
+            if "" in node or following is None or following in node or plain(following) in node:
+                break
+        else:
+            return end
+        return next(islice(TOKEN.finditer(low, place, end), count, None)).start()
 
     def _say(self, text: str) -> None:
         self._said = (self._said + text)[-_CONTEXT_MAX:]
@@ -592,34 +628,28 @@ class SafetyGuard:
             self._topic, self._topic_for = topic, _TOPIC_SENTENCES + 1
         out = held
         if verdict is not None:
-            out = self._change(held, verdict)
-            if verdict.action == "replaced":
-                self._topic, self._topic_for = _Topic(verdict, question=False), _TOPIC_SENTENCES + 1
+            out = self._replace(held, verdict)
+            self._topic, self._topic_for = _Topic(verdict, question=False), _TOPIC_SENTENCES + 1
         self._said = text
         self._close()
         return out
 
-    def _change(self, held: str, verdict: Verdict) -> str:
-        """One sentence in place of the held words, or behind them."""
+    def _replace(self, held: str, verdict: Verdict) -> str:
+        """One sentence in place of the held words."""
         words = held.strip()
         space = held[: len(held) - len(held.lstrip())]
         end = held[len(held.rstrip()) :]
         why = f"{verdict.what} {verdict.says}"
-        replaced = verdict.action == "replaced"
         self.interventions.append(
             Intervention(
                 rule=verdict.rule,
                 severity=verdict.severity,
-                action=verdict.action,
+                action="replaced",
                 why=why,
                 source=verdict.source,
-                withheld_sha256=hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()
-                if replaced
-                else None,
+                withheld_sha256=hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest(),
             )
         )
-        if not replaced:
-            return f"{space}{words} [Note: {verdict.says}]{end}"
         dash = "\u2014 " if any(mark.isalpha() for mark in self._said) else ""
         return f"{space}{dash}[Withheld: {why}]{end}"
 
@@ -652,9 +682,7 @@ class _Judge:
         self._not_checked = not_checked
         self._animals: tuple[Patient, ...] | None = None
         self._generic: dict[str, Patient] = {}
-        self._forbidden: dict[
-            tuple[str, int, Decimal | None, str | None, frozenset[str]], tuple[RuleRecord, bool] | None
-        ] = {}
+        self._forbidden: dict[tuple[str, int, Decimal | None, str | None, frozenset[str]], RuleRecord | None] = {}
 
     @property
     def patients(self) -> tuple[Patient, ...]:
@@ -683,7 +711,6 @@ class _Judge:
         listed = bool(header) and _LIST_ITEM.match(text) is not None
         leading = _polarity(tokens(header)[0], header=True) if header else (False, False)
         keep: _Topic | None = None
-        noted: Verdict | None = None
         carried: _Spot | None = None
         for start, end in segments:
             inside = [spot for spot in spots if start <= spot.start < end]
@@ -715,16 +742,14 @@ class _Judge:
                     verdict = self._verdict(spot, target, here)
                     if verdict is None:
                         continue
-                    if advises and not quoted and verdict.action == "replaced":
+                    if advises and not quoted:
                         return verdict, None
-                    noted = noted or (verdict if advises and not quoted else None)
-                    if verdict.action == "replaced":
-                        keep = keep or _Topic(verdict, asks)
+                    keep = keep or _Topic(verdict, asks)
         if not asks:
             wrong = self._wrong_dose(doses, targets, words, starts, segments, leading if listed else (False, False))
             if wrong is not None:
                 return wrong, None
-        return noted, keep
+        return None, keep
 
     def _remember(self, spots: list[_Spot], asks: bool) -> _Topic | None:
         """A drug spoken of for people that one of the animals must not have."""
@@ -819,7 +844,7 @@ class _Judge:
         for name in spot.classes:
             drug = next((one for one in self._records.drugs.values() if name in one.classes), None)
             found = None if drug is None else self._rule(drug, target, None, here.route, frozenset())
-            if found is not None and name in found[0].classes:
+            if found is not None and name in found.classes:
                 return self._says(found, name.replace("_", " "), target)
         if spot.toxin is not None and not spot.drugs:
             toxin = self._records.toxins[spot.toxin]
@@ -829,7 +854,7 @@ class _Judge:
 
     def _rule(
         self, drug: Drug, target: Patient, dose: PerKg | None, route: str | None, beside: frozenset[str]
-    ) -> tuple[RuleRecord, bool] | None:
+    ) -> RuleRecord | None:
         """The absolute rule that forbids this drug, at this dose, to this animal; and whether it is law everywhere.
 
         A ban of one country alone doesn't hold everywhere; a ban of three of the five, or any other rule, does.
@@ -858,22 +883,15 @@ class _Judge:
                     )
                 )
             ]
-            found = None
-            if holding:
-                lawless = next((rule for rule in holding if not rule.trigger.jurisdiction), None)
-                countries = {name for rule in holding for name in rule.trigger.jurisdiction}
-                found = (lawless or holding[0], lawless is not None or len(countries) >= _COUNTRIES_ENOUGH)
-            self._forbidden[key] = found
+            lawless = next((rule for rule in holding if not rule.trigger.jurisdiction), None)
+            self._forbidden[key] = lawless or next(iter(holding), None)
         return self._forbidden[key]
 
-    def _says(self, found: tuple[RuleRecord, bool], named: str, target: Patient) -> Verdict:
-        """The rule's own words; where one country's law forbids and no country is known, a vet keeps the text."""
-        (rule, everywhere), owner = found, self._audience == "owner"
-        foreign = not everywhere and self._facts.jurisdiction is None and not owner
+    def _says(self, rule: RuleRecord, named: str, target: Patient) -> Verdict:
+        """The rule's own words. Where no country is known the strictest rule holds, whoever reads it."""
         what = f"the text recommended {named} for {_whom(target)}."
-        says = rule.owner_text if owner else rule.text
-        action: Literal["replaced", "annotated"] = "annotated" if foreign else "replaced"
-        return Verdict(rule.id, rule.severity, what, says, rule.sources[0].json, action)
+        says = rule.owner_text if self._audience == "owner" else rule.text
+        return Verdict(rule.id, rule.severity, what, says, rule.sources[0].json)
 
     def _poison(self, toxin: Toxin, target: Patient) -> Verdict:
         row = next(
@@ -940,7 +958,6 @@ class _Judge:
         )
 
 
-_COUNTRIES_ENOUGH = 3
 _SLIP = Decimal("9.5")
 _ABOVE = Decimal("1.25")
 _FAR_ABOVE = Decimal(3)

@@ -259,19 +259,17 @@ def test_a_long_line_without_a_space_is_cut_at_the_bound(records: Records) -> No
     assert shown == {text}
 
 
-def test_a_ban_of_one_country_is_noted_for_a_vet_and_withheld_from_an_owner(records: Records) -> None:
-    """Oral meloxicam in cats: a boxed warning in the US, a label in the EU; with no country said, a vet keeps it."""
+def test_a_ban_of_one_country_holds_where_no_country_is_said(records: Records) -> None:
+    """Oral meloxicam in cats: a boxed warning in the US, a label in the EU."""
     text = "Meloxicam 0.05 mg/kg PO once daily.\n"
 
-    vet = SafetyGuard(facts(CAT), records, "clinician")
-    assert through(vet, text, 9).startswith("Meloxicam 0.05 mg/kg PO once daily. [Note: United States")
-    assert (vet.interventions[0].action, vet.interventions[0].withheld_sha256) == ("annotated", None)
-    american = SafetyGuard(facts(CAT, jurisdiction="US"), records, "clinician")
-    assert "[Withheld" in through(american, text, 9)
-    european = SafetyGuard(facts(CAT, jurisdiction="EU"), records, "clinician")
-    assert through(european, text, 9) == text
-    owner = SafetyGuard(facts(CAT, audience="owner"), records, "owner")
-    assert "[Withheld" in through(owner, text, 9)
+    def shown(**said: str) -> str:
+        return through(SafetyGuard(facts(CAT, **said), records, said.get("audience", "clinician")), text, 9)
+
+    assert "[Withheld" in shown()
+    assert "[Withheld" in shown(jurisdiction="US")
+    assert "[Withheld" in shown(audience="owner")
+    assert shown(jurisdiction="EU") == text
 
 
 def test_a_drug_for_nobody_in_particular_is_listed_as_not_checked(records: Records) -> None:
@@ -451,16 +449,23 @@ def test_ten_times_any_recorded_dose_is_stopped_and_the_dose_itself_is_not(recor
 
 
 def test_our_own_rules_and_advice_pass_the_guard(records: Records) -> None:
-    """The built-in engine quotes them: warnings full of forbidden drugs, for every species."""
-    texts = [text for rule in records.rules for text in (rule.text, rule.owner_text, rule.mechanism) if text]
+    """The prompt carries them and models copy them: warnings full of forbidden drugs, for every species."""
+    texts = [
+        (text, next(iter(rule.trigger.jurisdiction), None))
+        for rule in records.rules
+        for text in (rule.text, rule.owner_text, rule.mechanism)
+        if text
+    ]
     for toxin in records.toxins.values():
-        texts += [*toxin.actions, *toxin.owner_actions, *toxin.effects]
-        texts += [row.effect for row in (*toxin.thresholds, *toxin.no_thresholds)]
-    texts += [flag.reason for flag in records.flags]
+        texts += [(text, None) for text in (*toxin.actions, *toxin.owner_actions, *toxin.effects)]
+        texts += [(row.effect, None) for row in (*toxin.thresholds, *toxin.no_thresholds)]
+    texts += [(flag.reason, None) for flag in records.flags]
     touched = []
     for species, weight in (("dog", 20), ("cat", 4), ("rabbit", 2), ("horse", 500), ("cattle", 600)):
-        for text in texts:
-            guard = SafetyGuard(facts({"species": species, "weight_kg": weight}), records, "clinician")
+        for text, law in texts:
+            guard = SafetyGuard(
+                facts({"species": species, "weight_kg": weight}, jurisdiction=law), records, "clinician"
+            )
             through(guard, text, 10**9)
             touched += [text for row in guard.interventions if row.action == "replaced"]
     assert len(touched) <= len(texts) * 5 / 1000, touched
