@@ -105,7 +105,8 @@ class Wallet:
             database, self._authorize, abandoned=self._abandoned
         )
         self._closes: GroupCommit[_Row, Settled | None] = GroupCommit(database, self._close, insist_s=INSIST_S)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._claims: set[asyncio.Task[Any]] = set()
 
     # Holding money.
 
@@ -217,13 +218,28 @@ class Wallet:
                     raise _RolledBack(answer)
             return answer
 
+        async def claimed() -> int | _Refusal | Replay:
+            try:
+                return await repeated(attempt)
+            except _RolledBack as refused:
+                return refused.refusal
+            except Unavailable:
+                self._give_back(charge_id)  # it may have been granted all the same
+                raise
+
+        # Cut short in its COMMIT it might be granted after we looked, so it runs to its end whoever leaves.
+        task = asyncio.create_task(claimed())
+        self._claims.add(task)
+        task.add_done_callback(self._claims.discard)
         try:
-            return await repeated(attempt)
-        except _RolledBack as refused:
-            return refused.refusal
-        except (asyncio.CancelledError, Unavailable):
-            self._give_back(charge_id)  # it may have been granted all the same
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(partial(self._claimed_for_nobody, row))
             raise
+
+    def _claimed_for_nobody(self, row: _Row, task: asyncio.Task[int | _Refusal | Replay]) -> None:
+        if not task.cancelled() and task.exception() is None and isinstance(task.result(), int):
+            self._give_back(row[0])
 
     def _abandoned(self, row: _Row, answer: int | _Refusal) -> None:
         if not isinstance(answer, _Refusal):
@@ -411,6 +427,7 @@ class Wallet:
 
     async def close(self) -> None:
         """Commit what is queued and hang up. Whatever is still open then expires."""
+        await asyncio.gather(*self._claims, return_exceptions=True)
         await self._holds.close()
         await self._closes.close()
         for task in self._tasks:

@@ -166,9 +166,9 @@ async def test_settling_in_one_batch_seals_each_answer_for_its_own_call(purse: P
 
 async def test_a_caller_who_leaves_while_its_key_is_claimed_leaves_no_money_behind(purse: Purse) -> None:
     await purse.deposit(1_000)
-    for n in range(12):
+    for n in range(30):
         task = asyncio.create_task(purse.hold_quote(quote(100), claimed(f"key-{n}")))
-        await asyncio.sleep(0.001 * n)
+        await asyncio.sleep(0.0003 * n)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         if not task.cancelled():
@@ -176,7 +176,7 @@ async def test_a_caller_who_leaves_while_its_key_is_claimed_leaves_no_money_behi
             assert isinstance(bill, Bill)
             await purse.wallet.void(bill, outcome(reason="client_gone"))
 
-    await purse.wallet._closes.close()
+    await purse.wallet.close()
 
     assert await purse.balance() == (1_000, 0)
 
