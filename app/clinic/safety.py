@@ -478,7 +478,7 @@ class SafetyGuard:
                 if end == size and not last:
                     if word in starts or word[:4] in heads or word[1:2] == ".":
                         return self._wait(buffer, match.start())
-                    self._mid = True
+                    self._mid = _WORD_ON.fullmatch(word[-1]) is not None  # an ideograph is a word of its own
                     break
                 verdict = self._hazard(plain(word) if len(word) > 2 else word, low, end, last)
             elif "0" <= first <= "9" or first in "\u00bd\u00bc\u00be":
