@@ -49,6 +49,8 @@ class EventStream:
             await _write(send, chunks.first())
             while (batch := await _next_or_comment(turn, send)) is not None:
                 await _write(send, chunks.of(batch))
+                if self._gone.done():  # the write only ended because nobody is there; what follows was never given
+                    turn.client_gone()
             cost_shape = usage(turn, await turn.count())
             sealed = turn.sealed(encode(answer(turn, self._house, cost_shape))) if turn.bill.idempotent else None
             await turn.finish(sealed)

@@ -28,6 +28,8 @@ from app.turns.prompt import build_prompt
 log = structlog.get_logger(__name__)
 READ_AHEAD_MAX = 64 * 1024
 """Characters held for a slow client before the engine is left unread."""
+WRITE_MAX = 16 * 1024
+"""Characters written at once: they count as delivered also where a slow client keeps them from leaving the house."""
 ANSWER_S_MAX = 600.0
 FIRST_CONTENT_WAIT_S = 15.0
 
@@ -238,7 +240,7 @@ class Turn:
         if self._first_token_ms is None:
             self._first_token_ms = self._elapsed_ms()
         self._buffer.append(delta)
-        self._buffered_characters += len(delta.text) + sum(len(call.arguments) for call in delta.tool_calls)
+        self._buffered_characters += _characters(delta)
         self._changed.set()
 
     def _fail(self, refused: Refused) -> None:
@@ -268,7 +270,7 @@ class Turn:
             await self._changed.wait()
 
     async def next_pieces(self) -> list[Delta] | None:
-        """What the engine has said since, all of it at once; None after the last. It counts as delivered.
+        """What the engine has said since, as far as one write takes; None after the last. It counts as delivered.
 
         Raises:
             Refused: the engine failed after content was sent, or the client has gone.
@@ -277,15 +279,23 @@ class Turn:
         if isinstance(self._failure, ClientGone):
             raise self._failure
         if self._buffer:
-            batch = list(self._buffer)
-            self._buffer.clear()
-            self._buffered_characters = 0
-            self._drained.set()
+            batch = self._next_batch()
             self._note_delivered(batch)
             return batch
         if self._failure is not None:
             raise self._failure
         return None
+
+    def _next_batch(self) -> list[Delta]:
+        batch = [self._buffer.popleft()]
+        size = _characters(batch[0])
+        while self._buffer and (more := size + _characters(self._buffer[0])) <= WRITE_MAX:
+            batch.append(self._buffer.popleft())
+            size = more
+        self._buffered_characters -= size
+        if self._buffered_characters <= READ_AHEAD_MAX:
+            self._drained.set()
+        return batch
 
     def _note_delivered(self, batch: Iterable[Delta]) -> None:
         for delta in batch:
@@ -381,6 +391,10 @@ class Turn:
             rules=tuple(intervention.rule for intervention in interventions),
             sealed_answer=sealed_answer,
         )
+
+
+def _characters(delta: Delta) -> int:
+    return len(delta.text) + sum(len(call.arguments) for call in delta.tool_calls)
 
 
 def _stopping() -> Refused:
