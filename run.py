@@ -34,8 +34,7 @@ PIP = ["--disable-pip-version-check", "--no-input"]
 INSTALL = ["install", "--require-hashes", "--only-binary", ":all:", "--progress-bar", "off"]
 LAST_LINES = 12
 
-# What `run.py test` runs before pytest, whose closing line is to be the last. Coverage of app/billing and app/clinic
-# belongs into `test` below, where pytest is called.
+# What `run.py test` runs before pytest.
 CHECKS = [
     ["ruff", "check", "--quiet", "."],
     ["ruff", "format", "--check", "--quiet", "."],
@@ -287,7 +286,7 @@ def become(command: list[str]) -> int:
 
 
 def test(environment: Environment, arguments: list[str]) -> int:
-    """Every check, then pytest with the arguments; 0 if all is well."""
+    """Every check, then pytest with the arguments; without any, each line of billing and clinic must have been run."""
     failed = []
     for check in CHECKS:
         name = " ".join(part for part in check if not part.startswith("-") and part != ".")
@@ -296,10 +295,16 @@ def test(environment: Environment, arguments: list[str]) -> int:
         if subprocess.run(command, cwd=environment.checkout, check=False).returncode != 0:  # noqa: S603
             failed.append(name)
     say("running the tests")
-    command = environment.python_command("-m", "pytest", *arguments)
+    whole = not [argument for argument in arguments if not argument.startswith("--color")]
+    measured = ["-m", "coverage", "run"] if whole else []
+    command = environment.python_command(*measured, "-m", "pytest", *arguments)
     code = subprocess.run(command, cwd=environment.checkout, check=False).returncode  # noqa: S603
+    if whole and code == 0:
+        report = environment.python_command("-m", "coverage", "report")
+        if subprocess.run(report, cwd=environment.checkout, check=False).returncode != 0:  # noqa: S603
+            failed.append("coverage of billing and clinic")
     if failed:
-        say(f"failed before the tests: {', '.join(failed)}")
+        say(f"failed: {', '.join(failed)}")
     return code or (1 if failed else 0)
 
 

@@ -48,7 +48,10 @@ if __name__ == "__main__":
 
 def make_wheel(folder: Path, version: str) -> str:
     """A wheel `packaged` of this version in the folder; its hash as a lock has it."""
-    files = {"packaged.py": f"VERSION = {version!r}\n", **{f"{tool}.py": TOOL for tool in ("ruff", "mypy", "pytest")}}
+    files = {
+        "packaged.py": f"VERSION = {version!r}\n",
+        **{f"{tool}.py": TOOL for tool in ("ruff", "mypy", "pytest", "coverage")},
+    }
     info = f"packaged-{version}.dist-info"
     files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: packaged\nVersion: {version}\n"
     files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -317,7 +320,20 @@ def test_test_runs_every_check_and_fails_with_any(checkout: Checkout, failing: s
     assert [line.split()[0] for line in lines] == ["ruff", "ruff", "mypy", "pytest"]
     assert lines[-1] == "pytest -k one thing"
     if failing in ("ruff", "mypy"):
-        assert f"failed before the tests: {failing}" in done.stderr.splitlines()[-1]
+        assert f"failed: {failing}" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("failing", [None, "coverage"])
+def test_the_whole_suite_is_measured_and_fails_with_a_line_that_nobody_ran(
+    checkout: Checkout, failing: str | None
+) -> None:
+    if failing:
+        (checkout.folder / "coverage.fails").write_text("")
+
+    done = checkout.run("test", "--color=no")
+
+    assert (done.returncode != 0) == (failing is not None)
+    assert "coverage run -m pytest --color=no" in done.stdout.splitlines()
 
 
 def test_running_the_tests_does_not_undo_what_serving_needs(checkout: Checkout) -> None:
