@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +25,7 @@ from app.clinic.written import read_line
 Json = dict[str, Any]
 
 DOSES_MAX = 4
+_SAME_WEIGHT = Decimal("0.03")
 EXPOSURES_MAX = 12
 NOTICE = {
     "clinician": "Written by an AI from sourced records; it informs a veterinarian and does not replace one.",
@@ -44,28 +46,47 @@ def facts_for(
     jurisdiction: str | None,
     language: str | None,
     records: Records,
+    today: date | None = None,
 ) -> Facts:
     """The assessment of a conversation.
 
     Args:
         messages: only those of role `user` say anything about the animal; later facts win.
         patients: as the caller gave them; what they say wins over the words.
+        today: for ages from a date of birth; None leaves such an age unknown.
 
     Raises:
         Invalid: a given patient contradicts itself; names the field as `patients[0].weight_kg`.
     """
-    said = [read(text, records) for text in _user_texts(messages)]
+    given = [_given(place, one, records, today) for place, one in enumerate(patients)]
+    names = {str(one.shape["name"]): one.species_name for one in given if one.shape.get("name")}
+    said: list[Reading] = []
+    for text in _user_texts(messages):
+        said.append(read(text, records, names))
+        names |= {one.name: one.species for one in said[-1].animals if one.name and one.name not in names}
     animals, readings = _merged(said)
-    given = [_given(place, one, records) for place, one in enumerate(patients)]
-    known = _together(given, animals, readings, records)
+    known, places = _together(given, animals, readings, records, today)
     shapes = tuple(one.shape for one in known)
     not_checked: list[Json] = []
     needs: list[Json] = [row for reading in readings for row in reading.needs]
-    medications = [one for reading in readings for one in reading.medications if one.in_play]
-    met = [one for reading in readings for one in reading.exposures if one.status != "denied"]
+    medications = [
+        replace(one, animal=_placed(one.animal, places, known))
+        for reading in readings
+        for one in reading.medications
+        if one.in_play
+    ]
+    met = [
+        replace(one, animal=_placed(one.animal, places, known))
+        for reading in readings
+        for one in reading.exposures
+        if one.status != "denied"
+    ]
+    unplaced = len(known) > 1 and None in {*(one.animal for one in medications), *(one.animal for one in met)}
+    if unplaced:
+        needs.insert(0, _which(known))
     exposures = _exposures(met, known, records, jurisdiction, audience)
     findings = _findings(medications, known, records, jurisdiction, audience, needs, not_checked)
-    asks = any(reading.asks_dose for reading in readings)
+    asks = any(reading.asks_dose for reading in readings) or _wants_dose(readings)
     doses = _doses(medications, known, asks, records, jurisdiction, audience)
     for answer in (*exposures, *doses):
         needs += answer["needs"]
@@ -85,7 +106,7 @@ def facts_for(
         jurisdiction=jurisdiction,
         language=language or "en",
         patients=shapes,
-        needs=tuple(unique_needs(needs)),
+        needs=tuple(unique_needs(needs if not unplaced else [row for row in needs if not _answered(row, known)])),
         triage=level,
         rules=safety.rules_for(known, generics, records, jurisdiction, audience, findings),
         calculations=tuple(row["calculation"] for row in (*exposures, *doses) if row["calculation"]),
@@ -96,6 +117,16 @@ def facts_for(
         signs=tuple(dict.fromkeys(sign.sign for reading in readings for sign in reading.signs)),
         on_topic=bool(known or level or about or _pictures(messages)) or _on_topic(readings),
         notice=NOTICE[audience],
+    )
+
+
+def _wants_dose(readings: Sequence[Reading]) -> bool:
+    """A drug and an animal and nothing else, `meloxicam for a 12 kg dog`, asks for the dose."""
+    last = readings[-1] if readings else Reading("")
+    return (
+        not (last.signs or last.exposures)
+        and any(animal.weight is not None for animal in last.animals)
+        and any(one.status == "mentioned" and one.amount is None and one.tablets is None for one in last.medications)
     )
 
 
@@ -127,15 +158,15 @@ def _merged(said: list[Reading]) -> tuple[list[Animal], list[Reading]]:
     animals: list[Animal] = []
     moved: list[Reading] = []
     for reading in said:
-        places: list[int] = []
+        places: list[int | None] = []
         for animal in reading.animals:
-            place = _place_of(animal, animals)
-            if place is None:
-                places.append(len(animals))
+            candidates = _places_of(animal, animals)
+            places.append(candidates[0] if len(candidates) == 1 else None)
+            if not candidates:
+                places[-1] = len(animals)
                 animals.append(animal)
-            else:
-                places.append(place)
-                animals[place] = _newer(animals[place], animal)
+            elif len(candidates) == 1:
+                animals[candidates[0]] = _newer(animals[candidates[0]], animal)
         default = len(animals) - 1 if len(animals) == 1 else None
         moved.append(
             replace(
@@ -149,20 +180,29 @@ def _merged(said: list[Reading]) -> tuple[list[Animal], list[Reading]]:
     return animals, moved
 
 
-def _moved(index: int | None, places: list[int], default: int | None) -> int | None:
+def _moved(index: int | None, places: list[int | None], default: int | None) -> int | None:
     return default if index is None else places[index]
 
 
-def _place_of(animal: Animal, animals: list[Animal]) -> int | None:
-    """Which animal of earlier messages this is: the one of its species, or the only one where none is named."""
-    for place, known in enumerate(animals):
-        same_breed = animal.breed is None or known.breed is None or animal.breed == known.breed
-        if animal.species is not None and known.species == animal.species and same_breed:
-            return place
-    if animal.species is None and len(animals) == 1:
-        return 0
-    nameless = [place for place, known in enumerate(animals) if known.species is None]
-    return nameless[0] if nameless else None
+def _places_of(animal: Animal, animals: list[Animal]) -> list[int]:
+    """Which animals of earlier messages this may be: the one of its name, else those of its species and breed.
+
+    The only one where no species is named; none where it is a new animal.
+    """
+    called = [place for place, known in enumerate(animals) if animal.name is not None and known.name == animal.name]
+    if called:
+        return called
+    same = [
+        place for place, known in enumerate(animals)
+        if animal.species is not None and known.species == animal.species
+        and (animal.breed is None or known.breed is None or animal.breed == known.breed)
+        and (animal.name is None or known.name is None)
+    ]  # fmt: skip
+    if same:
+        return same
+    if animal.species is None:
+        return list(range(len(animals)))
+    return [place for place, known in enumerate(animals) if known.species is None][:1]
 
 
 def _newer(known: Animal, said: Animal) -> Animal:
@@ -174,46 +214,104 @@ def _newer(known: Animal, said: Animal) -> Animal:
     return replace(known, **changes)
 
 
-def _given(place: int, one: Mapping[str, Any], records: Records) -> Patient:
+def _given(place: int, one: Mapping[str, Any], records: Records, today: date | None) -> Patient:
     """The caller's patient at that place."""
     try:
-        return normalise(body(PatientShape, one), records)
+        return normalise(body(PatientShape, one), records, today)
     except Invalid as refused:
         refused.param = f"patients[{place}].{(refused.param or '').removeprefix('patient.')}".rstrip(".")
         raise
 
 
 def _together(
-    given: list[Patient], animals: list[Animal], readings: Sequence[Reading], records: Records
-) -> list[Patient]:
-    """The caller's patients with what the words add; without any, the animals of the words.
+    given: list[Patient], animals: list[Animal], readings: Sequence[Reading], records: Records, today: date | None
+) -> tuple[list[Patient], list[int | None]]:
+    """The caller's patients with what the words add, and for each animal of the words its place among them.
 
-    Where nothing was given the order is the animals' own, so their indexes hold; else the given ones come first.
+    Where nothing was given the animals of the words are the patients, in their order. A place is None where several
+    patients may be meant.
     """
-    shapes = [_shape(animal, place, readings) for place, animal in enumerate(animals)]
+    shapes = [_shape(animal, place, readings, len(animals)) for place, animal in enumerate(animals)]
     if not given:
-        return [_plausible(shape, records) for shape in shapes]
-    result: list[Patient] = []
-    used: set[int] = set()
-    for patient in given:
-        place = next(
-            (
-                place
-                for place, animal in enumerate(animals)
-                if place not in used
-                and (animal.species in (None, patient.species_name) or patient.species_name is None)
-            ),
-            None,
-        )
-        if place is None:
-            result.append(patient)
-            continue
-        used.add(place)
-        result.append(_filled(patient, shapes[place], records))
+        return [_plausible(shape, records) for shape in shapes], list(range(len(animals)))
+    places = _matched(given, animals)
+    result = list(given)
+    for place, index in enumerate(places):
+        if index is not None:
+            result[index] = _filled(given[index], shapes[place], records, today)
+    spoken_of = {one.animal for reading in readings for one in reading.medications}
+    spoken_of |= {one.animal for reading in readings for one in reading.exposures}
     for place, animal in enumerate(animals):
-        if place not in used and not animal.several and (animal.weight or animal.age or animal.breed):
+        alone = not any(_may_be(animal, patient) for index, patient in enumerate(given) if index not in places)
+        told = animal.weight or animal.age or animal.breed or place in spoken_of
+        if places[place] is None and alone and told and not animal.several:
+            places[place] = len(result)
             result.append(_plausible(shapes[place], records))
-    return result
+    return result, places
+
+
+def _matched(given: list[Patient], animals: list[Animal]) -> list[int | None]:
+    """Which given patient each animal is: by name, else by breed and weight, else the only one that it can be."""
+    places: list[int | None] = [None] * len(animals)
+    for told in (_is_called, _is_told, _may_be):
+        for place, animal in enumerate(animals):
+            if places[place] is not None:
+                continue
+            left = [
+                index for index, patient in enumerate(given)
+                if index not in places and _may_be(animal, patient) and told(animal, patient)
+            ]  # fmt: skip
+            if len(left) == 1:
+                places[place] = left[0]
+    return places
+
+
+def _is_called(animal: Animal, patient: Patient) -> bool:
+    name = patient.shape.get("name")
+    return animal.name is not None and name is not None and folded(str(name)) == folded(animal.name)
+
+
+def _is_told(animal: Animal, patient: Patient) -> bool:
+    """Whether a breed or a weight tells that it is this one."""
+    if animal.breed is not None and patient.breed is not None:
+        return animal.breed == patient.breed.name
+    weight = animal.weight_kg
+    return weight is not None and patient.weight_kg is not None and abs(weight / patient.weight_kg - 1) < _SAME_WEIGHT
+
+
+def _may_be(animal: Animal, patient: Patient) -> bool:
+    """Whether nothing that was said of the two differs."""
+    if _is_called(animal, patient):
+        return animal.species in (None, patient.species_name) or patient.species_name is None
+    return (
+        (animal.species in (None, patient.species_name) or patient.species_name is None)
+        and (animal.name is None or patient.shape.get("name") is None)
+        and (animal.sex is None or patient.sex in (None, animal.sex))
+    )
+
+
+def _placed(animal: int | None, places: list[int | None], known: list[Patient]) -> int | None:
+    """The patient that a fact of the words belongs to; None where that can't be told."""
+    if animal is not None:
+        return places[animal]
+    return 0 if len(known) == 1 else None
+
+
+def _answered(row: Json, known: list[Patient]) -> bool:
+    """Whether it is known of every animal already, so that only the question which one is left."""
+    facts = {"weight": "weight_kg", "species": "species", "age": "age_months"}
+    return row["field"] in facts and all(getattr(one, facts[row["field"]]) is not None for one in known)
+
+
+def _which(known: list[Patient]) -> Json:
+    """The question which of several animals is meant."""
+    names = [str(one.shape.get("name") or one.species_name or "the other one") for one in known]
+    names = [name if names.count(name) == 1 else f"{name} {place + 1}" for place, name in enumerate(names)]
+    return need(
+        "patient",
+        "several animals are known, and the words don't say which one this is about",
+        f"Which of them is it: {', '.join(names)}?",
+    )
 
 
 def _plausible(shape: Json, records: Records) -> Patient:
@@ -226,7 +324,7 @@ def _plausible(shape: Json, records: Records) -> Patient:
         return _plausible(rest if len(rest) < len(shape) else {"species": shape.get("species")}, records)
 
 
-def _shape(animal: Animal, place: int, readings: Sequence[Reading]) -> Json:
+def _shape(animal: Animal, place: int, readings: Sequence[Reading], count: int) -> Json:
     shape = animal.to_json()
     if shape.get("weight") is not None and shape["weight"]["value"] <= 0:
         del shape["weight"], shape["weight_kg"]
@@ -236,7 +334,9 @@ def _shape(animal: Animal, place: int, readings: Sequence[Reading]) -> Json:
         _line(one)
         for reading in readings
         for one in reading.medications
-        if one.drugs and one.animal in (place, None) and one.status in ("current", "given")
+        if one.drugs
+        and (one.animal == place or (one.animal is None and count == 1))
+        and one.status in ("current", "given")
     ]
     if current:
         shape["medications"] = list(dict.fromkeys(line for line in current if line))
@@ -244,7 +344,7 @@ def _shape(animal: Animal, place: int, readings: Sequence[Reading]) -> Json:
     return shape
 
 
-def _filled(patient: Patient, shape: Json, records: Records) -> Patient:
+def _filled(patient: Patient, shape: Json, records: Records, today: date | None) -> Patient:
     """A given patient with what only the words say; nothing it says itself is changed."""
     own = {name: value for name, value in patient.shape.items() if value not in (None, [], {})}
     lists = {
@@ -258,7 +358,7 @@ def _filled(patient: Patient, shape: Json, records: Records) -> Patient:
     if "age_months" in own or "birth_date" in own:
         rest.pop("age", None)
     try:
-        return normalise(PatientShape.model_validate({**own, **rest, **lists}), records)
+        return normalise(PatientShape.model_validate({**own, **rest, **lists}), records, today)
     except Invalid:
         return patient
 
@@ -287,10 +387,11 @@ def _plain(value: Decimal) -> str:
 
 
 def _of(animal: int | None, known: list[Patient]) -> Patient:
-    """The patient that a fact belongs to; a nameless one where there is none."""
-    if animal is not None and animal < len(known):
+    """The patient that a fact belongs to; where that can't be told, one of whom only the common species is known."""
+    if animal is not None:
         return known[animal]
-    return known[0] if known else _NOBODY
+    kinds = {one.species_name: one.species for one in known}
+    return replace(_NOBODY, species=next(iter(kinds.values()))) if len(kinds) == 1 else _NOBODY
 
 
 _NOBODY = Patient(

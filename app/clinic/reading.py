@@ -21,6 +21,7 @@ from app.clinic.lexicon import (
     VERBS,
     Lexicon,
     Term,
+    folded,
     lexicon,
     meant,
     misspelt,
@@ -398,10 +399,14 @@ _POWERS = {"3": "10*3", "6": "10*6", "9": "10*9", "12": "10*12", "103": "10*3", 
 _AGO = frozenset(("ago", "earlier", "back", "prior", "before"))
 _APART = frozenset((",", "and", "(", ")", ":", ".", "\n", ";", "with", "for", "has", "is", "or", "?", "!", "but"))
 _GAP_MAX = 3
+_NO_DOSE_G = 60
+"""Nobody gives this much of a drug at once; so many grams are an animal [g]."""
+_BESIDE = frozenset((",", "(", ":", "-", "is", "at", "approx", "about", "~", "weighs"))
 _REACH = 60
 _NEARBY = 24
 _NEEDS_MAX = 20
 _ASK_REACH = 6
+_FOR_REACH = 5
 _BARE = frozenset(("take", "taking", "have", "having", "get", "getting"))
 
 
@@ -561,12 +566,16 @@ class _Draft:
     several: bool = False
 
 
-def read(text: str, records: Records) -> Reading:
-    """Everything that `text` says; linear in its length, and total: any text gives a reading."""
+def read(text: str, records: Records, names: Mapping[str, str | None] | None = None) -> Reading:
+    """Everything that `text` says; linear in its length, and total: any text gives a reading.
+
+    Args:
+        names: of animals known already, each with its species where that is known.
+    """
     words, matches = scan(text)
     if not words:
         return Reading(text)
-    return _Reader(text, records, lexicon(records), words, matches).reading()
+    return _Reader(text, records, lexicon(records), words, matches, names).reading()
 
 
 def doses_in(text: str, records: Records) -> tuple[Medication, ...]:
@@ -579,7 +588,13 @@ class _Reader:
     """One text on its way to a Reading."""
 
     def __init__(
-        self, text: str, records: Records, known: Lexicon, words: list[str], matches: list[re.Match[str]]
+        self,
+        text: str,
+        records: Records,
+        known: Lexicon,
+        words: list[str],
+        matches: list[re.Match[str]],
+        names: Mapping[str, str | None] | None = None,
     ) -> None:
         self.text = text
         self.records = records
@@ -598,6 +613,7 @@ class _Reader:
         self.owners: list[tuple[int, int, int]] = []
         self.owner_starts: list[int] = []
         self.needs: list[Json] = []
+        self.names = {folded(name): (name, species) for name, species in (names or {}).items()}
 
     def span(self, start: int, end: int) -> Span:
         """Characters from token `start` to before token `end`."""
@@ -608,6 +624,8 @@ class _Reader:
         self._collect()
         if self.animals or self.figures or self.details:
             self._animals()
+        if self.names:
+            self._called()
         analytes = self._analytes() if self.measured else ()
         mentions = self._mentions() if self.substances or "%" in self.words else []
         medications, exposures = self._statements(mentions) if mentions else ((), ())
@@ -697,6 +715,8 @@ class _Reader:
                 if self._is_animal(term, place, end):
                     self.animals.append((place, end, term))
             elif kind == "verb":
+                if words[place] == "mange" and not speaks_another_language(words):
+                    continue  # the mites, not the French meal
                 self.verbs.append((place, end, term.value))
             elif kind == "analyte":
                 self.measured.append((place, end, term.value))
@@ -716,7 +736,7 @@ class _Reader:
     def _is_animal(self, term: Term, place: int, end: int) -> bool:
         words = self.words
         following = words[end] if end < len(words) else ""
-        if following in _THINGS:
+        if following in _THINGS or (term.kind == "breed" and end == place + 1 and words[place] in self.names):
             return False
         if term.kind == "breed" and end == place + 1 and words[place] in COMMON_BREED_WORDS:
             if following in _LAB_WORDS:
@@ -767,7 +787,8 @@ class _Reader:
             breed = term.value if term.kind == "breed" else None
             before = words[max(0, place - 2) : place]
             other = any(word in ("other", "another", "second", "otro", "otra", "autre", "anderer") for word in before)
-            owner = None if other else self._same_animal(species, breed, place)
+            name = self._name_at(place, end)
+            owner = None if other else self._same_animal(species, breed, place, name)
             if owner is None:
                 owner = len(self.drafts)
                 self.drafts.append(_Draft([], {"species": species}, {"species": (place, end)}))
@@ -792,12 +813,17 @@ class _Reader:
                     draft.several = draft.several or len(draft.mentions) == 1
                 elif draft.several:
                     draft.several = False
-            self._named(draft, place, end)
+            if name is not None and "name" not in draft.facts:
+                draft.facts["name"] = self._said(name, name + 1)
+                draft.places["name"] = (name, name + 1)
 
-    def _same_animal(self, species: str, breed: str | None, place: int) -> int | None:
+    def _same_animal(self, species: str, breed: str | None, place: int, name: int | None) -> int | None:
+        called = None if name is None else self._said(name, name + 1)
         for owner in range(len(self.drafts) - 1, max(-1, len(self.drafts) - 1 - _NEARBY), -1):
             draft = self.drafts[owner]
             if draft.facts.get("species") == species:
+                if called is not None and draft.facts.get("name", called) != called:
+                    continue
                 theirs = draft.facts.get("breed")
                 if breed is None or theirs is None or theirs == breed:
                     return owner
@@ -805,20 +831,40 @@ class _Reader:
                     return owner
         return None
 
-    def _named(self, draft: _Draft, place: int, end: int) -> None:
-        """`my dog Rex`, `a cat called Luna`."""
+    def _name_at(self, place: int, end: int) -> int | None:
+        """Where a name stands behind an animal: `my dog Rex`, `a cat called Luna`."""
         words = self.words
         if end < len(words) and words[end] in ("named", "called"):
             end += 1
         elif not any(word in ("my", "our", "the") for word in words[max(0, place - 4) : place]):
-            return
-        if end >= len(words) or "name" in draft.facts:
-            return
+            return None
+        if end >= len(words):
+            return None
         said = self._said(end, end + 1)
         known = self.known.root.get(words[end]) is not None and words[end] not in COMMON_BREED_WORDS
-        if said[:1].isupper() and not said.isupper() and said.isalpha() and not known:
-            draft.facts["name"] = said
-            draft.places["name"] = (end, end + 1)
+        return end if said[:1].isupper() and not said.isupper() and said.isalpha() and not known else None
+
+    def _called(self) -> None:
+        """The animals whose names are known already, wherever the text calls them."""
+        words = self.words
+        for place, word in enumerate(words):
+            if word not in self.names or (word in self.known.root and self._said(place, place + 1).islower()):
+                continue
+            name, species = self.names[word]
+            owner = next((at for at, draft in enumerate(self.drafts) if draft.facts.get("name") == name), None)
+            beside = bisect_left(self.owner_starts, place)
+            if owner is None and beside and self.owners[beside - 1][1] == place:
+                owner = self.owners[beside - 1][2]
+                owner = owner if "name" not in self.drafts[owner].facts else None
+            if owner is None:
+                owner = len(self.drafts)
+                self.drafts.append(_Draft([], {"species": species} if species else {}, {}))
+            draft = self.drafts[owner]
+            draft.facts.setdefault("name", name)
+            draft.places.setdefault("name", (place, place + 1))
+            draft.mentions.append((place, place + 1))
+            self.owners.insert(beside, (place, place + 1, owner))
+            self.owner_starts.insert(beside, place)
 
     def _said(self, place: int, end: int) -> str:
         return self.text[self.matches[place].start() : self.matches[end - 1].end()]
@@ -911,7 +957,9 @@ class _Reader:
             sentence = self.sentences[place]
             owner = bisect_left(self.owner_starts, end)
             start = self.owner_starts[owner] if owner < len(self.owner_starts) else len(words) + 9
-            return cued or (start <= end + 3 and self.sentences[start] == sentence and not _apart(words[end:start]))
+            ahead = start <= end + 3 and self.sentences[start] == sentence and not _apart(words[end:start])
+            ahead = ahead and self._can_weigh(found, owner)
+            return cued or ahead or (following not in _THINGS and self._follows_animal(found))
         return True
 
     def _is_age(self, found: Figure) -> bool:
@@ -1101,7 +1149,9 @@ class _Reader:
                     break
                 if any(VERBS.get(word) in ("ate", "eat", "gave", "give") for word in gap):
                     break
-                if found.unit in ("kg", "lb", "st") and not found.per and "of" not in gap and gap:
+                if _weighs(found, mention) or (
+                    found.unit in ("kg", "lb", "st") and not found.per and "of" not in gap and gap
+                ):
                     break
                 mention.figures.insert(0, found)
                 taken.add(found.start)
@@ -1126,6 +1176,8 @@ class _Reader:
                     continue
                 if found.dimension == "mass" and found.unit in ("kg", "lb", "st") and not found.per:
                     continue
+                if _weighs(found, mention):
+                    continue
                 if found.dimension == "" and not self._is_tail(found, mention):
                     continue
                 mention.figures.append(found)
@@ -1141,11 +1193,33 @@ class _Reader:
         owner = bisect_left(self.owner_starts, found.end)
         if owner < len(self.owner_starts):
             start = self.owner_starts[owner]
-            if start <= found.end + 3 and not _apart(self.words[found.end : start]):
+            if start <= found.end + 3 and not _apart(self.words[found.end : start]) and self._can_weigh(found, owner):
                 at = bisect_left(mentions, found.end, key=_begin)
                 return not (at < len(mentions) and mentions[at].start < start)
-        return any(word in ("weighs", "weighing", "weighed", "weight", "pesa", "wiegt") for word in
-                   self.words[max(0, found.start - 3) : found.start])  # fmt: skip
+        before = self.words[max(0, found.start - 3) : found.start]
+        return self._follows_animal(found) or any(
+            word in ("weighs", "weighing", "weighed", "weight", "pesa", "wiegt") for word in before
+        )
+
+    def _can_weigh(self, found: Figure, owner: int) -> bool:
+        """Whether so many grams can be this animal: nobody's horse weighs 2 g."""
+        species = self.drafts[self.owners[owner][2]].facts.get("species")
+        if found.unit != "g" or species is None:
+            return True
+        return found.value >= self.records.species[species].weight_kg.min * 1000
+
+    def _follows_animal(self, found: Figure) -> bool:
+        """A mass right behind an animal that no mass stands in front of: `dog 12 kg`, `rabbit, 900 g`."""
+        behind = bisect_left(self.owner_starts, found.start)
+        if not behind:
+            return False
+        start, end, _ = self.owners[behind - 1]
+        if any(word not in _BESIDE for word in self.words[end : found.start]):
+            return False
+        return self._can_weigh(found, behind - 1) and not any(
+            one.dimension == "mass" and start - 4 <= one.end <= start and not _apart(self.words[one.end : start])
+            for one in self.figures
+        )
 
     def _is_tail(self, found: Figure, mention: _Mention) -> bool:
         """A bare number right behind the name: `carprofen 50 BID`, `grapes x 5`."""
@@ -1209,6 +1283,12 @@ class _Reader:
         if not self.owners:
             return None
         sentence = self.sentences[mention.start]
+        behind = bisect_left(self.owner_starts, mention.end)
+        if behind < len(self.owners):
+            start, _, owner = self.owners[behind]
+            between = self.words[mention.end : start]
+            if self.sentences[start] == sentence and len(between) <= _FOR_REACH and "for" in between:
+                return owner
         gave = next(
             (place for place, _, kind in reversed(self.verbs[: bisect_left(self.verbs, mention.start, key=_first)][-4:])
              if kind in ("gave", "give")),
@@ -1435,6 +1515,13 @@ def _or(names: list[str]) -> str:
 def _apart(between: Iterable[str]) -> bool:
     """Whether words between two things keep them apart."""
     return not _APART.isdisjoint(between)
+
+
+def _weighs(found: Figure, mention: _Mention) -> bool:
+    """Whether a mass beside a drug can only be the animal's: nobody measures a drug in kg, lb, st or oz."""
+    if not (mention.drugs or mention.drug_class) or found.dimension != "mass" or found.per:
+        return False
+    return found.unit in ("kg", "lb", "st", "oz") or (found.unit == "g" and found.value >= _NO_DOSE_G)
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.base.catalogue import CallFacts, Model, Quote
+from app.base.clock import utc_now
 from app.base.errors import Forbidden, NotFound
 from app.base.messages import Ask, Facts, Message, Picture, PictureUrl
 from app.billing.prices import quote_for
@@ -68,7 +69,7 @@ async def prepare(ask: Ask, house: House) -> Ready:
     facts = None
     system = ""
     if model.veterinary:
-        facts = house.clinic.facts_for(ask, house.settings.jurisdiction)
+        facts = house.clinic.facts_for(ask, house.settings.jurisdiction, utc_now().date())
         system = house.clinic.render_prompt(facts, has_pictures)
     image_tokens = sum(picture.tokens for picture in pictures)
     prompt_tokens = image_tokens + await house.tokens.count_ask(ask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from app.base.errors import Invalid
 from app.base.messages import Facts, Message, PictureUrl, Text
 from app.clinic import Clinic
 from app.clinic.assessment import NOTICE, facts_for
+from app.clinic.reading import read
 from app.clinic.records import Records
 
 
@@ -217,3 +219,112 @@ def test_any_conversation_has_facts(texts: list[str], clinic: Clinic) -> None:
     found = facts(records, *texts) if texts else facts_for((), (), "owner", "US", None, records)
 
     assert found.notice
+
+
+LUNA = {"name": "Luna", "species": "cat", "weight_kg": 4}
+REX = {"name": "Rex", "species": "dog", "weight_kg": 30}
+MAX = {"name": "Max", "species": "dog", "weight_kg": 10}
+
+
+@pytest.mark.parametrize(
+    ("text", "patients", "places"),
+    [
+        ("my dog ate 100 g of chocolate", (LUNA, REX), [1]),
+        ("my dog ate 100 g of chocolate", (REX, LUNA), [0]),
+        ("max ate 100 g of chocolate", (REX, MAX), [1]),
+        ("my dog Max ate 100 g of chocolate", (REX, MAX), [1]),
+        ("my dog max ate 100 g of chocolate", (REX, MAX), [1]),
+        ("Rex ate 100 g of chocolate and Luna licked a lily", (LUNA, MAX, REX), [2, 0]),
+        ("my 10 kg dog ate 100 g of chocolate", (REX, MAX), [1]),
+        ("my dog ate 100 g of chocolate", (REX, MAX), [None]),
+        ("she ate 100 g of chocolate", (REX, LUNA), [None]),
+        ("my boxer ate chocolate", ({"species": "dog", "breed": "Beagle"}, {"species": "dog", "breed": "Boxer"}), [1]),
+        ("my cat ate a lily", (REX,), [1]),
+        ("the male cat ate a lily", ({**LUNA, "sex": "FS"}, {"species": "cat", "sex": "MN"}), [1]),
+    ],
+)
+def test_what_happened_belongs_to_the_animal_that_is_meant_or_to_none(
+    text: str, patients: tuple[dict[str, Any], ...], places: list[int | None], records: Records
+) -> None:
+    found = facts(records, text, patients=patients)
+
+    assert [row["patient"] for row in found.exposures] == places
+    asked = [row["ask"] for row in found.needs if row["field"] == "patient"]
+    assert bool(asked) == (None in places)
+    for row in found.exposures:
+        if row["patient"] is not None and row["calculation"] is not None:
+            weight = found.patients[row["patient"]].get("weight_kg")
+            assert weight is None or row["calculation"]["inputs"]["weight_kg"] == weight
+
+
+def test_a_drug_of_one_animal_is_not_the_others(records: Records) -> None:
+    found = facts(records, "my cat is on prednisolone, what dose of meloxicam for my dog?", patients=(REX, LUNA))
+
+    assert found.patients[1]["medications"] == ["prednisolone"]
+    assert found.patients[0]["medications"] == []
+    assert [(row["drug"], row["patient"]) for row in found.doses] == [("meloxicam", 0)]
+    assert not any(row["patient"] == 0 for row in found.findings if "corticosteroid" in row["rule"])
+
+
+def test_an_unplaced_drug_is_checked_for_every_animal_and_given_to_none(records: Records) -> None:
+    found = facts(records, "she is on ibuprofen", patients=(REX, {**LUNA, "name": None}, {"species": "dog"}))
+
+    assert {row["rule"] for row in found.findings} >= {"ibuprofen-cat", "ibuprofen-dog"}
+    assert all(one["medications"] == [] for one in found.patients)
+    asks = {row["field"]: row["ask"] for row in found.needs}
+    assert asks["patient"] == "Which of them is it: Rex, cat, dog?"
+
+
+def test_named_animals_of_the_words_are_kept_apart(records: Records) -> None:
+    found = facts(records, "My dog Rex is 30 kg and my dog Max is 10 kg", "Max ate 100 g of chocolate")
+
+    assert [(one["name"], one["weight_kg"]) for one in found.patients] == [("Rex", 30), ("Max", 10)]
+    assert [row["patient"] for row in found.exposures] == [1]
+    two = facts(records, "My 30 kg labrador and my 10 kg beagle", "the dog ate chocolate")
+    assert [row["patient"] for row in two.exposures] == [None]
+
+
+def test_a_date_of_birth_gives_the_age(records: Records) -> None:
+    pup = {"species": "dog", "birth_date": "2026-09-21"}
+
+    assert facts(records, "hi", patients=(pup,), today=date(2026, 11, 21)).patients[0]["age_months"] == 2.0
+    assert facts(records, "hi", patients=(pup,)).patients[0]["age_months"] is None
+
+
+def test_a_drug_for_a_weighed_animal_is_answered_with_its_doses(records: Records) -> None:
+    """The built-in answer promises it: `meloxicam for a 12 kg dog, 1.5 mg/mL`."""
+    found = facts(records, "meloxicam for a 12 kg dog, 1.5 mg/mL")
+
+    assert found.doses[0]["doses"][0]["volume"]["unit"] == "mL"
+    assert facts(records, "12 kg dog vomiting blood after meloxicam").doses == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "weight_kg", "line"),
+    [
+        ("horse 500kg flunixin dose iv?", 500, None),
+        ("collie 25 kg ivermectin dose for mange", 25, None),
+        ("dog 12 kg carprofen 200 mg", 12, (200, "mg")),
+        ("enrofloxacin for rabbit 4lb 8oz", 2.0412, None),
+        ("rabbit 900g meloxicam dose", 0.9, None),
+        ("10 stone mastiff carprofen", 63.5029, None),
+        ("bute 2 g horse 500 kg", 500, (2, "g")),
+        ("give my horse 1 gram of bute", None, (1, "g")),
+        ("my cat, meloxicam 4 kg", 4, None),
+        ("carprofen for a 66 lb lab, 100 mg", 29.9371, (100, "mg")),
+    ],
+)
+def test_a_body_weight_is_never_an_amount_of_a_drug(
+    text: str, weight_kg: float | None, line: tuple[int, str] | None, records: Records
+) -> None:
+    reading = read(text, records)
+
+    (animal,), (drug,) = reading.animals, reading.medications
+    assert animal.to_json().get("weight_kg") == weight_kg
+    assert (drug.to_json()["amount"], drug.to_json()["unit"]) == (line or (None, None))
+
+
+def test_a_count_in_front_of_the_drug_keeps_the_strength(records: Records) -> None:
+    (drug,) = read("my dog got two carprofen 100 mg tablets", records).medications
+
+    assert (drug.tablets, drug.strength, drug.amount) == (2, (100, "mg"), None)
