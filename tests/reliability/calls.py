@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -58,10 +59,25 @@ class Line:
         key: str,
         body: Any,
         told: Told | None = None,
+        *,
+        receive_bytes: int | None = None,
         **headers: str,
     ) -> Line:
-        """Send the request; the answer has not been looked at yet."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**16)
+        """Send the request; the answer has not been looked at yet.
+
+        Args:
+            receive_bytes: the most that the system takes in for a client who doesn't read; its own choice where absent.
+        """
+        end = socket.socket()
+        end.setblocking(False)
+        if receive_bytes is not None:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        try:
+            await asyncio.get_running_loop().sock_connect(end, ("127.0.0.1", port))
+        except BaseException:
+            end.close()
+            raise
+        reader, writer = await asyncio.open_connection(sock=end, limit=2**16 if receive_bytes is None else 1_024)
         told = told or Told()
         data = json.dumps(body).encode()
         lines = ["POST /v1/chat/completions HTTP/1.1", "Host: vetx", "Connection: close"]

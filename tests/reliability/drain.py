@@ -9,7 +9,7 @@ import signal
 import time
 from collections import Counter
 
-from tests.reliability.calls import Told, call, question
+from tests.reliability.calls import Line, Told, call, question
 from tests.reliability.running import PRICE, Account, Claims, Service, running
 from tests.reliability.speaking import Paced, text_of
 
@@ -22,7 +22,8 @@ WHOLE_CALLS = 20
 def options(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
     parser.add_argument("--streams", type=int, default=500)
-    parser.add_argument("--silent", type=int, default=20, help="Further streams whose upstream says nothing at all.")
+    parser.add_argument("--silent", type=int, default=20, help="Further streams whose upstream falls silent.")
+    parser.add_argument("--stalled", type=int, default=5, help="Further streams whose client has stopped reading.")
 
 
 async def run(chosen: argparse.Namespace, claims: Claims) -> None:
@@ -31,7 +32,7 @@ async def run(chosen: argparse.Namespace, claims: Claims) -> None:
     told = {f"stream-{number}": Told() for number in range(chosen.streams)}
     told |= {f"whole-{number}": Told() for number in range(WHOLE_CALLS)}
     told |= {f"silent-{number}": Told() for number in range(chosen.silent)}
-    upstream = Paced(lambda name: (100_000, PACE_S if "silent" not in name else 1_000))
+    upstream = Paced(lambda name: (100_000, {"silent": 1_000, "stalled": 0}.get(name.partition("-")[0], PACE_S)))
     async with running(chosen, upstream) as (service, _):
         account = await service.account(nano=10**15)
         gate = asyncio.Semaphore(64)
@@ -41,6 +42,8 @@ async def run(chosen: argparse.Namespace, claims: Claims) -> None:
             if time.monotonic() - began > 120:
                 raise RuntimeError("the streams did not begin")
             await asyncio.sleep(0.1)
+        stalled = [await _stall(service, account, f"stalled-{number}") for number in range(chosen.stalled)]
+        await asyncio.sleep(2)
         assert service.process is not None
         service.process.send_signal(signal.SIGTERM)
         terminated_at = time.monotonic()
@@ -83,8 +86,13 @@ async def run(chosen: argparse.Namespace, claims: Claims) -> None:
                 claims.must(not settled and not any(row["taken"] for row in rows), f"{where}: charged unfinished")
             for row in settled:
                 claims.must(row["taken"] == (row["prompt_tokens"] + row["completion_tokens"]) * PRICE, f"{where}: sum")
+        for number, line in enumerate(stalled):  # they can't be told; what counts is that nobody waits for them
+            line.leave("reset")
+            rows = charges.get(f"stalled-{number}", [])
+            ends = [(row["state"], row["close_reason"], row["taken"]) for row in rows]
+            claims.must(len(rows) == 1 and not rows[0]["taken"], f"stalled-{number}: {ends}")
         claims.figures["charged_usd"] = (10**15 - balance) / 10**9
-        await service.audit(claims)
+        await service.audit(claims, faults_max=chosen.stalled)  # the server logs each task it had to cancel
 
 
 async def _open(service: Service, account: Account, name: str, told: Told, gate: asyncio.Semaphore) -> None:
@@ -94,6 +102,12 @@ async def _open(service: Service, account: Account, name: str, told: Told, gate:
         while "stream" in name and not (told.pieces or task.done()):  # noqa: ASYNC110 - others change it
             await asyncio.sleep(0.02)
     await task
+
+
+async def _stall(service: Service, account: Account, name: str) -> Line:
+    """A client that asks for a lot and reads none of it."""
+    body = question(name, stream=True, max_tokens=16_384)
+    return await Line.open(service.port, account.key, body, receive_bytes=4_096, x_user_id=name)
 
 
 def _kind(name: str, one: Told) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
-import signal
 import time
 from collections import Counter
 from contextlib import suppress
@@ -27,6 +25,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
     parser.add_argument("--cycles", type=int, default=5, help="20 for the goal.")
     parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--freeze", type=float, default=0, help="Stop it for so many seconds instead of killing it.")
 
 
 async def run(chosen: argparse.Namespace, claims: Claims) -> None:
@@ -43,7 +42,10 @@ async def run(chosen: argparse.Namespace, claims: Claims) -> None:
         back: list[float] = []
         for cycle in range(chosen.cycles):
             await asyncio.sleep(2 + chance.random())
-            await asyncio.to_thread(_kill, service, everything=bool(cycle % 2))
+            if chosen.freeze:
+                await asyncio.to_thread(_freeze, service, chosen.freeze)
+            else:
+                await asyncio.to_thread(_kill, service, everything=bool(cycle % 2))
             back.append(await _answered_again(told, time.time()))
         await asyncio.sleep(1)
         stop.set()
@@ -107,14 +109,33 @@ async def _answered_again(told: dict[str, Told], since: float) -> float:
     return time.time() - since
 
 
-def _kill(service: Service, *, everything: bool) -> None:
+def _postmaster(service: Service) -> psutil.Process:
     pid_file = service.data / "postgres" / "cluster" / "postmaster.pid"
-    pid = int(pid_file.read_text(encoding="utf-8").split("\n", 1)[0])
-    children = psutil.Process(pid).children(recursive=True) if everything else []
-    os.kill(pid, signal.SIGKILL)
+    return psutil.Process(int(pid_file.read_text(encoding="utf-8").split("\n", 1)[0]))
+
+
+def _kill(service: Service, *, everything: bool) -> None:
+    postmaster = _postmaster(service)
+    children = postmaster.children(recursive=True) if everything else []
+    postmaster.kill()
     for child in children:
         with suppress(psutil.Error):
             child.kill()
+
+
+def _freeze(service: Service, seconds: float) -> None:
+    """Let every process of it stand still for a while: the line is there, and nobody answers."""
+    postmaster = _postmaster(service)
+    processes = [postmaster, *postmaster.children(recursive=True)]
+    for process in processes:
+        with suppress(psutil.Error):
+            process.suspend()
+    try:
+        time.sleep(seconds)
+    finally:
+        for process in processes:
+            with suppress(psutil.Error):
+                process.resume()
 
 
 def _kind(one: Told) -> str:

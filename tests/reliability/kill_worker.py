@@ -11,6 +11,7 @@ import time
 from collections import Counter
 
 import asyncpg
+import psutil
 
 from tests.reliability.calls import Told, call, question
 from tests.reliability.running import PRICE, Account, Claims, Service, running
@@ -26,12 +27,16 @@ ENDING_S = 2.0
 def options(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
     parser.add_argument("--streams", type=int, default=400, help="Open when the worker dies; 4000 for the goal.")
+    parser.add_argument("--parent", action="store_true", help="Kill the parent of two workers instead.")
     parser.add_argument("--both", action="store_true", help="With one worker, and again with two.")
     parser.add_argument("--age-leases", action="store_true", help="Let the dead leases be old at once.")
 
 
 async def run(chosen: argparse.Namespace, claims: Claims) -> None:
     """See the module."""
+    if chosen.parent:
+        await _kill_parent(chosen, claims)
+        return
     for workers in (1, 2) if chosen.both else (chosen.workers,):
         await _run(chosen, claims, workers, f"w{workers}_" if chosen.both else "")
 
@@ -87,6 +92,35 @@ async def _run(chosen: argparse.Namespace, claims: Claims, workers: int, prefix:
             free_s is not None and free_after_s <= FREE_S_MAX, f"{prefix}money was held for {free_after_s:.0f} s"
         )
         claims.must(not upstream.open, f"{prefix}{len(upstream.open)} upstream calls are still open")
+        await service.audit(claims)
+
+
+async def _kill_parent(chosen: argparse.Namespace, claims: Claims) -> None:
+    """Workers whose parent is killed give way: their streams end properly and the port is free for the next start."""
+    told = {f"stream-{number}": Told() for number in range(chosen.streams)}
+    upstream = Paced(lambda name: (20, 0.2) if name in told else (1, 0))
+    async with running(chosen, upstream, workers=2) as (service, _):
+        account = await service.account(nano=10**15)
+        gate = asyncio.Semaphore(OPENING)
+        clients = [asyncio.ensure_future(_stream(service, account, name, one, gate)) for name, one in told.items()]
+        await asyncio.sleep(2)
+        assert service.process is not None
+        orphans = service.worker_pids()
+        service.process.kill()
+        killed_at = time.monotonic()
+        await asyncio.sleep(1)
+        await service.start()
+        claims.figures["serving_again_s"] = time.monotonic() - killed_at
+        await asyncio.gather(*clients)
+        left = orphans
+        while left and time.monotonic() - killed_at < 40:
+            await asyncio.sleep(0.1)
+            left = [pid for pid in orphans if psutil.pid_exists(pid)]
+        claims.figures |= {"done": sum(one.done for one in told.values()), "gone_s": time.monotonic() - killed_at}
+        claims.must(not left, f"{left} outlived their parent")
+        lost = {name: (one.status, one.error, one.broken) for name, one in told.items() if not one.done}
+        claims.must(not lost, f"streams that could have ended: {lost}")
+        claims.must(await service.nothing_held(account, 10) is not None, "money is held")
         await service.audit(claims)
 
 

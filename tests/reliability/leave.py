@@ -27,6 +27,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
     parser.add_argument("--last", type=int, default=200, help="The last chunk to leave at.")
     parser.add_argument("--step", type=int, default=1)
+    parser.add_argument("--stalled", type=int, default=4, help="Further clients that read nothing before they leave.")
     parser.add_argument("--together", type=int, default=8, help="Streams open at once.")
 
 
@@ -41,7 +42,7 @@ class Left:
 
 async def run(chosen: argparse.Namespace, claims: Claims) -> None:
     """See the module."""
-    upstream = Paced(lambda name: (WORDS, PACE_S))
+    upstream = Paced(lambda name: (WORDS, PACE_S) if "stalled" not in name else (100_000, 0))
     tokens = Tokens.load()
     async with running(chosen, upstream) as (service, _):
         account = await service.account()
@@ -49,14 +50,26 @@ async def run(chosen: argparse.Namespace, claims: Claims) -> None:
         early = [_leave_early(service, account, f"early {number}", 0.01 * number, gate) for number in range(EARLY)]
         chunks = range(0, chosen.last + 1, chosen.step)
         left = await asyncio.gather(*(_leave(service, account, chunk, gate) for chunk in chunks), *early)
+        stalled = [_leave_unread(service, account, number) for number in range(chosen.stalled)]
+        at = await asyncio.gather(*stalled)
         held_s = await service.nothing_held(account, 5)
         charges = await service.charges(account)
         closed_s = [_judge(one, upstream.calls.get(one.name), charges, tokens, claims) for one in left]
         states = Counter(row["state"] for rows in charges.values() for row in rows)
         more = [
-            row["completion_tokens"] - tokens.count(one.told.text) for one in left for row in charges.get(one.name, ())
+            row["completion_tokens"] - tokens.count(one.told.text)
+            for one in left
+            for row in charges.get(one.name.replace(" ", "-"), ())
+            if row["state"] == "settled"
         ]
+        unread = [_unread_bytes(charges[f"stalled-{number}"], tokens) for number in range(chosen.stalled)]
+        outlived = [
+            (upstream.calls[f"stalled {number}"].closed_at or 1e9) - at[number] for number in range(chosen.stalled)
+        ]
+        claims.must(max(unread, default=0) <= BYTES_MORE_MAX, f"charged unread: {unread} bytes")
+        claims.must(max(outlived, default=0) <= CLOSED_S_MAX, f"the upstream outlived stalled clients by {outlived} s")
         claims.figures |= {
+            "unread_bytes_max": max(unread, default=0),
             "left": len(left),
             "settled": states["settled"],
             "voided": states["voided"],
@@ -97,6 +110,22 @@ async def _leave_early(service: Service, account: Account, name: str, wait_s: fl
         one.at = line.leave("reset")
         await asyncio.sleep(CLOSED_S_MAX + 0.2)
     return one
+
+
+async def _leave_unread(service: Service, account: Account, number: int) -> float:
+    """Ask for a lot, read nothing, leave; the moment [monotonic s]."""
+    body = question(f"stalled {number}", stream=True, max_tokens=16_384)
+    line = await Line.open(service.port, account.key, body, receive_bytes=4_096, x_user_id=f"stalled-{number}")
+    await asyncio.sleep(3)
+    at = line.leave("reset")
+    await asyncio.sleep(CLOSED_S_MAX + 0.2)
+    return at
+
+
+def _unread_bytes(rows: list[asyncpg.Record], tokens: Tokens) -> int:
+    """How long the text is that a client who read nothing was charged for."""
+    (row,) = rows
+    return len(text_of(row["completion_tokens"] // 2)) if row["state"] == "settled" else 0
 
 
 def _judge(
