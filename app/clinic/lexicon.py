@@ -59,7 +59,7 @@ def folded(text: str) -> str:
     return lower if lower.isascii() and "`" not in lower else lower.translate(_FOLDS)
 
 
-_SAME = {
+SAME = {
     "cannot": "can't", "cant": "can't", "couldnt": "couldn't", "dont": "don't", "doesnt": "doesn't", "didnt": "didn't",
     "isnt": "isn't", "wasnt": "wasn't", "wont": "won't", "hasnt": "hasn't", "havent": "haven't", "arent": "aren't",
     "shouldnt": "shouldn't", "wouldnt": "wouldn't", "diarrhoea": "diarrhea", "oesophagus": "esophagus",
@@ -75,7 +75,7 @@ def plain(word: str) -> str:
         word = word[:-2]
     elif word[1:2] == "." and word[0].isalpha():
         word = word.replace(".", "")
-    return _SAME.get(word, word)
+    return SAME.get(word, word)
 
 
 _DOTTED = re.compile(r"[a-z]\.[a-z]\.")
@@ -88,7 +88,7 @@ def scan(text: str) -> tuple[list[str], list[re.Match[str]]]:
     """
     low = folded(text)
     matches = list(TOKEN.finditer(low))
-    same = _SAME.get
+    same = SAME.get
     words = [same(word := match[0], word) for match in matches]
     if "'" in low:
         words = [word[:-2] if word[-2:] == "'s" else word for word in words]
@@ -134,6 +134,7 @@ class Lexicon:
         hazard_starts: every beginning of their first words.
         harmless: pieces of text that the guard has seen mean nothing -> whether they end inside a word.
         harmless_words: words that the guard has looked up before and that begin no name.
+        starters: words that it has looked up and that begin a name of several words -> what may follow.
     """
 
     root: Node
@@ -144,6 +145,7 @@ class Lexicon:
     hazard_starts: frozenset[str]
     harmless: dict[str, bool]
     harmless_words: set[str]
+    starters: dict[str, Node]
 
 
 FREQUENCIES: dict[str, tuple[int, int] | None] = {
@@ -375,7 +377,7 @@ def build(records: Records) -> Lexicon:
             near.setdefault(key, (word, terms))
     starts = {word[:size] for word in hazards for size in range(1, len(word) + 1)}
     heads = frozenset(word[:4] for word in fuzzy)
-    return Lexicon(root, signs, near, heads, hazards, frozenset(starts), {}, set())
+    return Lexicon(root, signs, near, heads, hazards, frozenset(starts), {}, set(), {})
 
 
 def _drop(root: Node, name: str, kind: str, value: str) -> None:

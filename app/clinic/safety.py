@@ -21,6 +21,7 @@ from app.clinic import dosing, rules, units
 from app.clinic.check import PerKg, within_limit
 from app.clinic.lexicon import (
     COMMON_BREED_WORDS,
+    SAME,
     TOKEN,
     Lexicon,
     Node,
@@ -527,24 +528,40 @@ class SafetyGuard:
         harmless = self._known.harmless_words
         if harmless.issuperset(words):
             return end
-        hazards = self._known.hazards
         for count, word in enumerate(words):
             if word in harmless:
                 continue
-            name = plain(word) if len(word) > 2 else word
-            node = hazards.get(name)
+            node = self._known.starters.get(word) or self._starter(word)
             if node is None:
-                if name in _PIECES or (len(name) >= 6 and misspelt(self._known, name) is not None):
-                    break
-                if len(harmless) < _CACHED_WORDS_MAX:
-                    harmless.add(word)
-                continue
-            following = words[count + 1] if count + 1 < len(words) else None
-            if "" in node or following is None or following in node or plain(following) in node:
                 break
+            if node:
+                following = words[count + 1] if count + 1 < len(words) else None
+                if (
+                    following is None
+                    or following in node
+                    or (("'" in following or following in SAME) and plain(following) in node)
+                ):
+                    break
         else:
             return end
         return next(islice(TOKEN.finditer(low, place, end), count, None)).start()
+
+    def _starter(self, word: str) -> Node | None:
+        """What may follow a word for it to begin a name, nothing for a harmless one; None: it must be looked at."""
+        known = self._known
+        name = plain(word) if len(word) > 2 else word
+        node: Node | None = known.hazards.get(name)
+        if node is None:
+            if name in _PIECES or (len(name) >= 6 and misspelt(known, name) is not None):
+                return None
+            if len(known.harmless_words) < _CACHED_WORDS_MAX:
+                known.harmless_words.add(word)
+            return {}
+        if "" in node:
+            return None
+        if len(known.starters) < _CACHED_WORDS_MAX:
+            known.starters[word] = node
+        return node
 
     def _say(self, text: str) -> None:
         self._said = (self._said + text)[-_CONTEXT_MAX:]
