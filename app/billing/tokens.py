@@ -122,7 +122,7 @@ class Tokens:
         if text[-1:] == " " and not text[-2:-1].isspace() and len(text) > 1:
             return self.count(text[:-1]) + 1  # a single space at the end is a token of its own
         first, *words = text.split(" ")
-        head = self._cache.get(first)
+        head = self._cache.get(first) if first else 0
         counts = list(map(self._spaced.get, words))
         if head is not None and None not in counts:
             return head + sum(counts)  # type: ignore[arg-type]  # None is not in it
