@@ -10,6 +10,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from app.api.front import header
 from app.base.errors import ClientGone, Invalid, TooLarge, UnsupportedMediaType
 
 M = TypeVar("M", bound=BaseModel)
@@ -107,10 +108,10 @@ def _too_large() -> TooLarge:
 
 def must_be_json(request: Request[Any, Any, Any]) -> None:
     """Refuse a body that is compressed or names another type than JSON; one that names none is read as JSON."""
-    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+    if (header(request.scope, b"content-encoding") or b"identity").strip().lower() not in (b"", b"identity"):
         raise UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+    kind = (header(request.scope, b"content-type") or b"application/json").partition(b";")[0].strip().lower()
+    if kind != b"application/json" and not (kind.startswith(b"application/") and kind.endswith(b"+json")):
         raise UnsupportedMediaType("Send JSON with the header Content-Type: application/json.")
 
 

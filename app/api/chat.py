@@ -13,6 +13,7 @@ from litestar.types import ASGIApp
 
 from app.api.body import must_be_json, parse_body, raw_body
 from app.api.chat_request import ChatRequest
+from app.api.front import header
 from app.api.guards import caller_of, house_of, needs_scope
 from app.api.shapes import answer, replayed_stream, usage
 from app.api.sse import EventStream, hung_up
@@ -41,11 +42,11 @@ async def _body_of(request: Request[Any, Any, Any]) -> tuple[ChatRequest, bytes]
 
 def _claim_of(request: Request[Any, Any, Any], raw: bytes, house: House) -> Claim | None:
     """The claim of the caller's Idempotency-Key, if there is one, on this method, path and body."""
-    key = request.headers.get("idempotency-key")
+    key = header(request.scope, b"idempotency-key")
     if key is None:
         return None
     same = f"{request.scope['method']} {request.scope['path']}\n".encode() + raw
-    return claim(key, request.headers["authorization"], same, house.pepper)
+    return claim(key.decode("latin-1"), request.headers["authorization"], same, house.pepper)
 
 
 class ChatController(Controller):

@@ -346,7 +346,7 @@ class Turn:
         """
         outcome = self._outcome(self.finish_reason or "stop", 200, sealed_answer)
         try:
-            self.settled = await asyncio.shield(self._house.work.start(self._house.wallet.settle(self.bill, outcome)))
+            self.settled = await self._house.wallet.settle(self.bill, outcome)
         except UpstreamTimeout:
             self.settled = Settled("authorized", 0)  # it expires: `close` may not charge what the caller hears is free
             raise
