@@ -105,7 +105,7 @@ def check(
         findings += dosed[0]
         aspects = _aspects(patient, entry, len(entries) > 1, dosed[1], jurisdiction)
         checked.append({"drug": entry.drug.generic, "as": entry.written.text, "aspects": aspects})
-    every = [*merged.values(), *findings]
+    every = [*_unmirrored(merged, records), *findings]
     return {
         "covered": covered,
         "nearest": near,
@@ -198,6 +198,25 @@ def _named(rule: RuleRecord, entry: Entry, others: list[Entry]) -> list[str]:
 def _merge(merged: dict[str, Json], finding: Json) -> None:
     known = merged.setdefault(finding["rule"], finding)
     known["drugs"] = list(dict.fromkeys([*known["drugs"], *finding["drugs"]]))
+
+
+def _unmirrored(merged: dict[str, Json], records: Records) -> list[Json]:
+    """The findings, without those that say of two drugs the other way round what a graver or earlier one says."""
+    between = {
+        rule.id: place for place, rule in enumerate(records.rules) if rule.trigger.co_drug or rule.trigger.co_class
+    }
+    ranked = sorted(
+        (name for name in merged if name in between),
+        key=lambda name: (rules.RANKS[merged[name]["severity"]], between[name]),
+    )
+    said: dict[frozenset[str], str] = {}
+    dropped: set[str] = set()
+    for name in ranked:
+        drugs = merged[name]["drugs"]
+        first = said.setdefault(frozenset(drugs), drugs[0])
+        if first != drugs[0]:
+            dropped.add(name)
+    return [row for name, row in merged.items() if name not in dropped]
 
 
 def _allergic(allergy: str, drug: Drug, records: Records) -> bool:

@@ -285,7 +285,7 @@ def assess(
         else:
             dose = _measure(*found, given)
             if _percent_joined(fold(given.substance)) not in _words_of(found[0]):
-                dose.assumptions.append(f"{given.substance} is taken as {found[0].name}")
+                dose.assumptions.append(f"{given.substance} is taken as {found[0].title}")
             doses.append(dose)
     contacts = _contacts(records, jurisdiction)
     if not doses:
@@ -412,7 +412,12 @@ def _agent(
         bands = [row.band for row in thresholds] or ["moderate"]
         severity = max([severity, *bands], key=lambda band: RANK[band])
         reached += thresholds
-        said = ", ".join(dict.fromkeys(dose.given.substance for dose in unknown))
+        said = ", ".join(
+            dict.fromkeys(
+                dose.toxin.title if dose.given.substance == dose.toxin.name else dose.given.substance
+                for dose in unknown
+            )
+        )
         assumptions.append(f"the amount of {said} is not known: the worst case is taken")
         ask = "How much, in grams, millilitres or tablets with their strength? Read the packet."
         needs.append(need("amount", "the dose depends on it; the worst case is shown", ask))
@@ -437,7 +442,7 @@ def _agent(
         severity = max([severity, *(row.band for row in thresholds)], key=lambda band: RANK[band])
         assumptions.append("neither species nor weight is known: the worst case is taken")
     if shared:
-        names = ", ".join(dict.fromkeys(dose.toxin.name for dose in shared))
+        names = ", ".join(dict.fromkeys(dose.toxin.title for dose in shared))
         assumptions.append(f"the agent of {names} is added: they share it")
     assumptions += _stronger(own, weight_kg, thresholds, severity)
     no_safe = species in toxin.no_safe_amount_species or "any" in toxin.no_safe_amount_species
@@ -453,6 +458,7 @@ def _agent(
     sources = _sources(own, thresholds, unbounded, toxin)
     return {
         "substance": toxin.name,
+        "title": toxin.title,
         "agent": toxin.agent,
         "category": toxin.category,
         "dose": dose_json,
@@ -494,7 +500,7 @@ def _bands(
     unbounded = [row for row in toxin.no_thresholds if species in row.species or "any" in row.species]
     if not thresholds and not unbounded:
         others = ", ".join(dict.fromkeys(name for row in toxin.thresholds for name in row.species))
-        not_checked.append({"text": toxin.name, "why": "no_record_for_species"})
+        not_checked.append({"text": toxin.title, "why": "no_record_for_species"})
         assumptions.append(f"nothing is on record for {species}: the figures of {others or 'other species'} are taken")
         return list(toxin.thresholds), [] if toxin.thresholds else list(toxin.no_thresholds)
     return thresholds, unbounded

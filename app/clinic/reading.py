@@ -399,6 +399,7 @@ _POWERS = {"3": "10*3", "6": "10*6", "9": "10*9", "12": "10*12", "103": "10*3", 
 _AGO = frozenset(("ago", "earlier", "back", "prior", "before"))
 _APART = frozenset((",", "and", "(", ")", ":", ".", "\n", ";", "with", "for", "has", "is", "or", "?", "!", "but"))
 _GAP_MAX = 3
+_SKIPPED_MAX = 2
 _NO_DOSE_G = 60
 """Nobody gives this much of a drug at once; so many grams are an animal [g]."""
 _BESIDE = frozenset((",", "(", ":", "-", "is", "at", "approx", "about", "~", "weighs"))
@@ -1453,28 +1454,20 @@ class _Reader:
         phrases: dict[int, tuple[int, int]] = {}
         grouped: dict[tuple[int, int], dict[int, list[tuple[int, int]]]] = {}
         for place in range(last):
-            node = signs.get(words[place])
-            if node is None:
-                continue
-            end, skipped = place + 1, 0
-            while True:
+            first = signs.get(words[place])
+            ways = [] if first is None else [(first, place + 1, 0)]
+            while ways:
+                node, end, skipped = ways.pop()
                 for index, group in node.get("", ()):
                     if group >= 0:
                         groups = grouped.setdefault((index, self.sentences[place]), {})
                         groups.setdefault(group, []).append((place, end))
                     elif index not in phrases and not self._denied(place, end):
                         phrases[index] = (place, end)
-                if end == last:
-                    break
-                following = node.get(words[end])
-                if following is None:
-                    if words[end] in _FILLERS and skipped < 2:
-                        skipped += 1
-                        end += 1
-                        continue
-                    break
-                node = following
-                end += 1
+                if end < last and words[end] in _FILLERS and skipped < _SKIPPED_MAX:
+                    ways.append((node, end + 1, skipped + 1))
+                if end < last and (following := node.get(words[end])) is not None:
+                    ways.append((following, end + 1, skipped))
         flags = self.records.flags
         for (index, _), groups in grouped.items():
             if index in phrases or len(groups) < len(flags[index].all_of):

@@ -301,9 +301,14 @@ class Emesis:
 
 @dataclass(frozen=True, slots=True)
 class Toxin:
-    """Something poisonous: its names, products, thresholds and first aid."""
+    """Something poisonous: its names, products, thresholds and first aid.
+
+    Attributes:
+        title: what it is called in a sentence.
+    """
 
     name: str
+    title: str
     names: tuple[str, ...]
     other_names: Mapping[str, tuple[str, ...]]
     agent: str
@@ -949,8 +954,10 @@ def _toxin(root: _Table) -> Toxin:
     if advice is not None:
         emesis = Emesis(advice.text("advised", among=EMESIS), advice.text("why"), advice.sources())
         advice.end()
+    name = root.text("name")
     toxin = Toxin(
-        name=root.text("name"),
+        name=name,
+        title=root.text("title", name),
         names=root.texts("names"),
         other_names=root.by_language("other_names"),
         agent=root.text("agent"),

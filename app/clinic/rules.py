@@ -236,8 +236,18 @@ def _sex(rule: RuleRecord, patient: Patient) -> Verdict:
 def _breeding(rule: RuleRecord, patient: Patient) -> Verdict:
     trigger = rule.trigger
     for wanted, fact, name, ask in (
-        (trigger.pregnant, patient.pregnant, "pregnancy", "Could she be pregnant?"),
-        (trigger.lactating, patient.lactating, "lactation", "Is she giving milk?"),
+        (
+            trigger.pregnant,
+            patient.pregnant,
+            "pregnancy",
+            "Is it a female that could be pregnant?" if patient.sex is None else "Could she be pregnant?",
+        ),
+        (
+            trigger.lactating,
+            patient.lactating,
+            "lactation",
+            "Is it giving milk?" if patient.sex is None else "Is she giving milk?",
+        ),
     ):
         if wanted is None:
             continue

@@ -96,18 +96,21 @@ def urgency(answer: Mapping[str, Any]) -> str:
 def _poisoning(answer: Mapping[str, Any]) -> Json:
     level = urgency(answer)
     agent = str(answer.get("substance") or answer.get("agent") or "a poison")
+    named = str(answer.get("title") or agent)
     severity = str(answer.get("severity") or "unknown").replace("_", " ")
     reason = (
-        f"Exposure to {agent}: no amount is known to be safe for this species."
+        f"Exposure to {named}: no amount is known to be safe for this species."
         if answer.get("no_safe_amount")
-        else f"Exposure to {agent}: {severity} by the amount given."
+        else f"Exposure to {named}: {severity}, the amount not being known."
+        if answer.get("dose") is None
+        else f"Exposure to {named}: {severity} by the amount given."
     )
     flag: Json = {}
     if level in ("emergency", "urgent"):
         sources = answer.get("sources") or ()
         flag = {
             "id": f"exposure-{agent.replace(' ', '-')}",
-            "sign": f"exposure to {agent}",
+            "sign": f"exposure to {named}",
             "span": answer.get("span"),
             "reason": reason,
             "source": answer.get("source") or (sources[0] if sources else None),

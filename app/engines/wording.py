@@ -17,7 +17,7 @@ from app.base.messages import Facts, Json, Picture, Prompt, Triage
 
 CONTACTS_MAX = 6
 ASKS_MAX = 8
-RULES_MAX = 5
+RULES_MAX = 3
 DOSES_MAX = 12
 CITED_MAX = 2
 _SEVERITY: Final = {"absolute": 0, "high": 1, "moderate": 2, "info": 3}
@@ -342,7 +342,7 @@ def _once(effects: list[Any]) -> list[str]:
 
 
 def _heading(row: Json) -> str:
-    substance = str(row.get("substance") or row.get("agent") or "the substance")
+    substance = str(row.get("title") or row.get("substance") or row.get("agent") or "the substance")
     severity = f": {_spaced(row['severity'])}" if row.get("severity") else ""
     return f"{_capital(substance)}{severity}."
 
@@ -427,7 +427,13 @@ def _warnings(facts: Facts) -> list[Json]:
     rows = list(facts.findings)
     known = {(str(row.get("rule")), str(row.get("text"))) for row in rows}
     beside = [row for answer in facts.doses for row in _rows(answer, "warnings")]
-    return rows + [row for row in beside if (str(row.get("rule")), str(row.get("text"))) not in known]
+    pairs = {(frozenset(map(str, _list(row, "drugs"))), str(row.get("severity"))) for row in rows}
+    for row in beside:
+        drugs = frozenset(map(str, _list(row, "drugs")))
+        mirrored = len(drugs) > 1 and (drugs, str(row.get("severity"))) in pairs
+        if (str(row.get("rule")), str(row.get("text"))) not in known and not mirrored:
+            rows.append(row)
+    return rows
 
 
 def _findings(page: _Page, facts: Facts, owner: bool) -> None:
@@ -568,12 +574,13 @@ def _calculations(page: _Page, facts: Facts) -> None:
 
 
 def _rules(page: _Page, facts: Facts) -> None:
+    """Standing rules of the animal, where drugs or poisons are spoken of at all."""
+    in_play = facts.findings or facts.doses or facts.exposures or facts.not_checked
+    if not in_play and not any(_list(patient, "medications") for patient in facts.patients):
+        return
     found = {str(row.get("rule")) for row in facts.findings}
     found |= {str(row.get("rule")) for answer in facts.doses for row in _rows(answer, "warnings")}
-    rules = sorted(
-        (rule for rule in facts.rules if rule.id not in found and rule.severity in ("absolute", "high")),
-        key=lambda rule: _SEVERITY.get(rule.severity, 2),
-    )
+    rules = [rule for rule in facts.rules if rule.id not in found and rule.severity in ("absolute", "high")]
     lines = [f"{_sentence(rule.text)}{page.cite(rule.source)}" for rule in rules[:RULES_MAX]]
     if len(rules) > RULES_MAX:
         lines.append(f"{len(rules) - RULES_MAX} more rules hold for this animal; vetx.safety.rules lists them.")

@@ -112,7 +112,7 @@ async def test_a_dose_is_the_sum_the_volume_the_interval_and_the_status() -> Non
     )
     vet = await answer(facts(doses=(dose,)))
     assert "0.1 mg/kg x 12 kg = 1.2 mg = 0.8 mL of 1.5 mg/mL; once a day, label, US." in vet
-    assert "Could she be pregnant?" in vet
+    assert "could be pregnant?" in vet
     owner = await answer(facts("owner", doses=(dose,)))
     assert "mg/kg" not in owner
     assert "mg" not in owner.split("Sources:")[0].replace("mg/mL", "")
