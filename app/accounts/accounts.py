@@ -14,8 +14,6 @@ NAME_CHARACTERS_MAX = 200
 DEFAULT_PLAN = "free"
 PLAN_OF_LOAD_TESTS = "internal"
 """Has no limits; the command line gives it, HTTP doesn't."""
-CUSTOMERS_FROM = 1_000
-ID_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +31,6 @@ class Account:
     requests_per_min: int | None
     jurisdiction: str | None
     created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a plan allows; None: no limit."""
-
-    name: str
-    requests_per_min: int | None
-    chat_per_day: int | None
-    images_per_day: int | None
-    videos_per_day: int | None
 
 
 def _account(row: Mapping[str, Any]) -> Account:
@@ -128,17 +115,6 @@ class Accounts:
         if row is None:
             raise _no_account(account_id)
         return _account(row)
-
-    async def plans(self) -> list[Plan]:
-        """The plans, the smallest first."""
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(
-                """
-                select name, requests_per_min, chat_per_day, images_per_day, videos_per_day from plan
-                order by requests_per_min nulls last, name
-                """
-            )
-        return [Plan(**row) for row in rows]
 
 
 async def _check_plan(connection: Any, plan: str) -> None:

@@ -34,7 +34,6 @@ class Caller:
     app_source: str
     allowance_id: int | None = None
     jurisdiction: str | None = None
-    support_url: str | None = None
     requests_per_min: int | None = None
     memory_default: str = "read_write"
 

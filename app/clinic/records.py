@@ -38,10 +38,6 @@ ROUTES = (
     "PO", "SC", "IM", "IV", "IO", "IP", "TOP", "OTM", "PR", "INH", "IN", "OPH", "OTIC", "EPI", "IT", "IA", "IMM", "ID",
     "CRI", "ET", "FEED", "WATER", "IC", "VAG", "LOCAL",
 )  # fmt: skip
-TRIGGER_KEYS = (
-    "species", "breed", "gene", "condition", "co_drug", "co_class", "age_months_max", "age_months_min", "pregnant",
-    "lactating", "food_producing", "production_class", "jurisdiction", "route", "weight_kg_max", "weight_kg_min", "sex",
-)  # fmt: skip
 _RECEPTACLES = ("mass", "volume", "activity", "amount", "charge", "count")
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+\.[A-Za-z]{2,}(?::\d+)?(?:/\S*)?")
 _ID = re.compile(r"[a-z0-9][a-z0-9+.]*(?:-[a-z0-9+.]+)*")
