@@ -17,7 +17,7 @@ from app.clinic.lexicon import folded, vocabulary
 from app.clinic.patient import Patient, PatientShape, need, normalise
 from app.clinic.prescribing import DoseQuestion, prescribe
 from app.clinic.questions import body
-from app.clinic.reading import Animal, Exposure, Medication, Reading, read
+from app.clinic.reading import Animal, Exposure, Medication, Reading, Sign, read
 from app.clinic.records import Records
 from app.clinic.triage import triage
 from app.clinic.written import read_line
@@ -114,7 +114,9 @@ def facts_for(
         exposures=tuple(exposures),
         findings=tuple(findings),
         not_checked=tuple(_unique(not_checked)),
-        signs=tuple(dict.fromkeys(sign.sign for reading in readings for sign in reading.signs)),
+        signs=tuple(
+            dict.fromkeys(sign.sign for reading in readings for sign in reading.signs if _can_show(sign, records))
+        ),
         on_topic=bool(known or level or about or _pictures(messages)) or _on_topic(readings),
         notice=NOTICE[audience],
     )
@@ -337,6 +339,7 @@ def _shape(animal: Animal, place: int, readings: Sequence[Reading], count: int) 
         if one.drugs
         and (one.animal == place or (one.animal is None and count == 1))
         and one.status in ("current", "given")
+        and not any(one.text == met.text and met.status == "happened" for met in reading.exposures)
     ]
     if current:
         shape["medications"] = list(dict.fromkeys(line for line in current if line))
@@ -482,10 +485,22 @@ def _doses(
         question = DoseQuestion(
             drug=one.drugs[0] if len(one.drugs) == 1 else one.text, route=one.route, strength=strength
         )
-        answer = prescribe(_of(one.animal, known), question, records, jurisdiction, audience)
+        patient = _of(one.animal, known)
+        beside = [
+            _line(other) for other in medications
+            if other.drugs and other.drugs != one.drugs and other.animal == one.animal
+        ]  # fmt: skip
+        patient = replace(patient, medications=tuple(dict.fromkeys((*patient.medications, *beside))))
+        answer = prescribe(patient, question, records, jurisdiction, audience)
         answer["patient"] = one.animal
         answers.append(answer)
     return answers
+
+
+def _can_show(sign: Sign, records: Records) -> bool:
+    """Whether the animal that a sign was said of can have it."""
+    species = records.flags[sign.flag].species
+    return sign.species is None or "any" in species or sign.species in species
 
 
 def _triage(

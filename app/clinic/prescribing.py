@@ -20,6 +20,7 @@ Json = dict[str, Any]
 ROUNDING = (
     "amounts unrounded; volumes rounded down to 0.01 mL; tablets rounded down to the parts they may be broken into"
 )
+_INJECTED = frozenset(("SC", "IM", "IV", "IO", "IP", "CRI"))
 LEAST = "amounts unrounded; volumes rounded down to 0.01 mL; tablets rounded up, because the label gives a least dose"
 
 
@@ -269,10 +270,12 @@ def _dose(
     for match in matches:
         amount = _limited(amount, match, weight_kg, patient.species)
     each = _each(record, amount)
-    forbidden = [match.rule.id for match in matches if match.rule.action == "forbid"]
+    forbidden = [
+        match.rule.id for match in matches if match.rule.action == "forbid" and rules.PRESUMED_FOOD not in match.assumed
+    ]
     row = _row(record, amount, each, patient, weight_kg, jurisdiction)
     row |= {
-        "volume": _volume(each, strength),
+        "volume": _volume(each, strength) if _may_go(record, drug, strength) else None,
         "tablets": _tablets(each, drug, record, question, strength),
         "rounding": LEAST if record.dose_kind == "minimum" else ROUNDING,
         "rules": [match.rule.id for match in matches],
@@ -372,6 +375,17 @@ def _withdrawal(record: DoseRecord, patient: Patient, elsewhere: bool, jurisdict
     missing = [name for name in ("meat_d", "milk_h") if shown_figures[name] is None]
     gap = f"the {record.country or 'cited'} label gives none on record for {', '.join(missing)}" if missing else None
     return {**shown_figures, "why": gap}
+
+
+def _may_go(record: DoseRecord, drug: Drug, strength: Strength | None) -> bool:
+    """Whether what is at hand may go this way: an oral suspension is never injected."""
+    if strength is None or record.route not in _INJECTED:
+        return True
+    sold = [
+        row.form.lower() for row in drug.formulations
+        if row.unit.startswith(strength.unit) and row.strength == strength.value
+    ]  # fmt: skip
+    return not sold or any("inject" in form or "infusion" in form for form in sold)
 
 
 def _volume(each: Amount | None, strength: Strength | None) -> Json | None:

@@ -347,6 +347,7 @@ _PARTS = {
     "demi": Decimal("0.5"), "meia": Decimal("0.5"), "meio": Decimal("0.5"),
 }  # fmt: skip
 _ARTICLES = frozenset(("a", "an"))
+_WHOLE = frozenset(("whole", "entire", "full", "single"))
 _NUMERIC = frozenset((*_NUMBERS, *_PARTS, *_ARTICLES))
 _ENDS = frozenset((".", "!", "?", "\n", "\u3002", "\uff01", "\uff1f", "|"))
 _SOFT = frozenset(("approx", "vs", "dr", "wt", "lb", "lbs", "oz", "yr", "yrs", "mo", "no", "eg", "ie", "esp", "kg"))
@@ -476,6 +477,8 @@ def _number(words: list[str], place: int) -> tuple[Decimal, int] | None:
     if word in _ARTICLES:
         if place + 1 < last:
             following = words[place + 1]
+            if following in _WHOLE and place + 2 < last and words[place + 2] in _UNITS:
+                return Decimal(1), place + 2
             if following in _PARTS or following in ("couple", "dozen", "pair"):
                 part = _PARTS.get(following) or _NUMBERS[following]
                 return part, _past_articles(words, place + 2)
@@ -1035,8 +1038,10 @@ class _Reader:
             if self.sentences[place] != sentence:
                 continue
             if kind == "dose?":
-                if 0 <= mention.start - end <= _ASK_REACH:
+                if 0 <= mention.start - end <= _ASK_REACH or place == mention.end:
                     best = (place, end, "ask")
+            elif best is not None and best[2] == "ask":
+                continue
             elif place < mention.start:
                 if best is None or not _weaker(kind, best[2]) or _turns(self.words[best[1] : place]):
                     best = (place, end, kind)

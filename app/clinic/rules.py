@@ -15,6 +15,7 @@ Json = dict[str, Any]
 
 LABELS = {"absolute": "contraindicated", "high": "major", "moderate": "moderate", "info": "minor"}
 RANKS = {"absolute": 0, "high": 1, "moderate": 2, "info": 3}
+PRESUMED_FOOD = "it may be eaten one day, since nobody said that it will not"
 # Words for the same trouble; a rule and a patient meet when they share a group.
 _CONDITIONS: tuple[frozenset[str], ...] = tuple(
     frozenset(group.split(","))
@@ -271,8 +272,12 @@ def _food(rule: RuleRecord, patient: Patient) -> Verdict:
                 "food_producing", "the law differs for animals that may be eaten", "May it, or its milk, be eaten?"
             )
             return Undecided(rule, "missing_food_producing", ask)
+        if fold(patient.production_class) == "companion" and "food_producing" not in patient.shape:
+            food = False
         if food != trigger.food_producing:
             return False
+        if food and presumed_food(patient) and not trigger.production_class:
+            return PRESUMED_FOOD
     if trigger.production_class:
         if not patient.production_class:
             if patient.food_producing is False:
@@ -285,6 +290,12 @@ def _food(rule: RuleRecord, patient: Patient) -> Verdict:
             set(fold(name).split()) <= said or said <= set(fold(name).split()) for name in trigger.production_class
         )
     return True
+
+
+def presumed_food(patient: Patient) -> bool:
+    """Whether nobody said that it is eaten, and many of its kind never are: horses."""
+    kept = patient.species.production_classes if patient.species else ()
+    return "food_producing" not in patient.shape and not patient.production_class and "companion" in kept
 
 
 def same_condition(said: str, wanted: Collection[str]) -> bool:

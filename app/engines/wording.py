@@ -6,6 +6,7 @@ Nothing is added to what the assessment says but the words around it. Figures ke
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -34,6 +35,9 @@ _WHY: Final = {
     "not_understood": "these words were not understood",
     "not_comparable": "the unit can't be compared with the record",
 }
+_ASIDE: Final = re.compile(r" ?\([^()]*\)")
+_REMARK: Final = re.compile(r"low(er|est)? (end|reported)|any amount|.*\bpossible with any")
+_PIECES: Final = frozenset(("piece", "tablet", "capsule", "bar", "square", "slice", "clove", "bite", "unit", "pack"))
 _CAN: Final = (
     "What I can do without a language model: work out doses (“meloxicam for a 12 kg dog, 1.5 mg/mL”), judge what an "
     "animal swallowed (“12 kg dog, 200 g dark chocolate, an hour ago”), check drugs against each other and against the "
@@ -335,8 +339,8 @@ def _exposure(page: _Page, facts: Facts, answer: Json, owner: bool) -> None:
 def _once(effects: list[Any]) -> list[str]:
     """Effects without those that an earlier one already names."""
     said: list[str] = []
-    for effect in map(str, effects):
-        if not any(effect in earlier for earlier in said):
+    for effect in (_ASIDE.sub("", str(effect)).partition(";")[0] for effect in effects):
+        if not _REMARK.match(effect) and not any(effect in earlier for earlier in said):
             said.append(effect)
     return said
 
@@ -387,7 +391,7 @@ def _step(part: Json) -> str:
     what = str(part.get("product") or part.get("substance") or part.get("toxin") or "it")
     if amount.get("value") is None:
         return f"{what}: amount not known"
-    step = f"{_figure(amount['value'])} {_unit(amount.get('unit'))} of {what}"
+    step = f"{_figure(amount['value'])} {_counted(amount)} of {what}"
     if content.get("value") is not None:
         step += f" x {_figure(content['value'])} {_unit(content.get('unit'))}"
     if part.get("agent_mg") is not None:
@@ -580,10 +584,15 @@ def _rules(page: _Page, facts: Facts) -> None:
         return
     found = {str(row.get("rule")) for row in facts.findings}
     found |= {str(row.get("rule")) for answer in facts.doses for row in _rows(answer, "warnings")}
-    rules = [rule for rule in facts.rules if rule.id not in found and rule.severity in ("absolute", "high")]
+    mirrored = {frozenset(rule.split("-")) for rule in found}
+    rules = [
+        rule
+        for rule in facts.rules
+        if rule.severity in ("absolute", "high") and frozenset(rule.id.split("-")) not in mirrored
+    ]
     lines = [f"{_sentence(rule.text)}{page.cite(rule.source)}" for rule in rules[:RULES_MAX]]
     if len(rules) > RULES_MAX:
-        lines.append(f"{len(rules) - RULES_MAX} more rules hold for this animal; vetx.safety.rules lists them.")
+        lines.append(f"More rules hold for this animal ({len(rules) - RULES_MAX}); vetx.safety.rules lists them.")
     page.list("Mind for this animal", lines)
 
 
@@ -591,15 +600,17 @@ def _not_checked(page: _Page, facts: Facts) -> None:
     rows = [*facts.not_checked]
     rows += [row for answer in (*facts.exposures, *facts.doses) for row in _rows(answer, "not_checked")]
     lines = []
+    missing: dict[str, dict[str, None]] = {}
     for row in rows:
         why = str(row.get("why") or "")
+        if why.startswith("missing_") and why not in _WHY and (row.get("drug") or row.get("text")):
+            missing.setdefault(str(row.get("drug") or row["text"]), {})[_spaced(why[8:])] = None
+            continue
         near = [str(name) for name in _list(row, "nearest")]
         nearest = f"; nearest: {', '.join(near)}" if near else ""
-        said = _WHY.get(why) or (
-            f"it depends on {_spaced(why[8:])}, which is not known" if why.startswith("missing_") else _spaced(why)
-        )
         if row.get("text"):
-            lines.append(f"{row['text']}: {said}{nearest}")
+            lines.append(f"{row['text']}: {_WHY.get(why) or _spaced(why)}{nearest}")
+    lines += [f"{name}: what depends on {', '.join(facts)}, not being told" for name, facts in missing.items()]
     page.list("Not checked, so nothing above clears it", lines)
 
 
@@ -656,6 +667,12 @@ def _span(row: Mapping[str, Any]) -> str:
 
 def _unit(unit: Any) -> str:
     return str(unit or "").replace("[IU]", "IU").replace("[", "").replace("]", "")
+
+
+def _counted(amount: Json) -> str:
+    """The unit of an amount, in the plural where it is one of pieces: `3 pieces`."""
+    unit = _unit(amount.get("unit"))
+    return f"{unit}s" if unit in _PIECES and amount["value"] != 1 else unit
 
 
 def _spaced(words: Any) -> str:
