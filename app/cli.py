@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
@@ -33,7 +34,7 @@ from app.api.protocol import Protocol
 from app.api.shapes import answer
 from app.api.shapes import usage as usage_shape
 from app.api.usage import UsageQuery, csv_of, report
-from app.base.clock import rfc3339
+from app.base.clock import rfc3339, utc_now
 from app.base.errors import Refused, StartRefused, VetxError
 from app.base.messages import Caller
 from app.base.money import dollars, nano
@@ -55,6 +56,9 @@ T = TypeVar("T")
 FIRST_CREDIT_NANO = 5_000_000_000
 MASTER_KEY_FILE = "master.key"
 WATCH_S = 1.0
+ACCOUNTS_MAX = 1_000
+WRONG_INPUT = (400, 404, 413, 422)
+"""The statuses of refusals that another input would not have met."""
 SEND_AHEAD_BYTES = 64 * 1024
 """What the system may take in for a client who doesn't read; left to itself it takes megabytes, and all is charged."""
 EXAMPLE = "My 12 kg dog ate 200 g of dark chocolate an hour ago"
@@ -69,7 +73,7 @@ class Given:
 
 def say(given: Given, data: Any, words: str) -> None:
     """Print one answer: JSON for programs, words for people."""
-    click.echo(json.dumps(data, ensure_ascii=False) if given.as_json else words)
+    click.echo(json.dumps(data, ensure_ascii=False) if given.as_json else words.rstrip("\n"))
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
@@ -92,12 +96,15 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def settings_with(**given: Any) -> Settings:
     """The environment's settings with what the command line says laid over it."""
     settings = read_settings(os.environ, Path(".env"))
-    return Settings.model_validate(
-        {
-            **settings.model_dump(exclude_unset=True),
-            **{name: value for name, value in given.items() if value is not None},
-        }
-    )
+    try:
+        return Settings.model_validate(
+            {
+                **settings.model_dump(exclude_unset=True),
+                **{name: value for name, value in given.items() if value is not None},
+            }
+        )
+    except ValidationError as error:
+        raise invalid(error) from None
 
 
 def read_or_make_master_key(folder: Path) -> str:
@@ -241,7 +248,8 @@ def _in_url(host: str) -> str:
 def front_door(settings: Settings) -> Iterator[socket.socket]:
     """The listening socket, bound before anything is promised."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as door:
+    # With the protocol named, asyncio sends small answers at once; without, each waits 40 ms for an acknowledgement.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as door:
         if os.name == "posix":
             door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_AHEAD_BYTES)
@@ -405,7 +413,7 @@ def accounts_list(database: str | None, data: Path | None, as_json: bool) -> Non
     async def work(room: Books) -> list[tuple[Account, int]]:
         return [
             (account, (await room.wallet.balance(account.id)).balance_nano)
-            for account in await room.accounts.newest(1_000)
+            for account in await room.accounts.newest(ACCOUNTS_MAX)
         ]
 
     found = run_books(settings_with(database_url=database, data_dir=data), work)
@@ -413,9 +421,13 @@ def accounts_list(database: str | None, data: Path | None, as_json: bool) -> Non
     say(Given(as_json), shape, _table(("account", "name", "plan", "balance [USD]"), [tuple(r.values()) for r in shape]))
 
 
+def _cell(value: Any) -> str:
+    return " ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+
+
 def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     """Columns for a terminal."""
-    cells = [head, *[tuple("" if cell is None else str(cell) for cell in row) for row in rows]]
+    cells = [head, *[tuple(_cell(cell) for cell in row) for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
@@ -474,7 +486,7 @@ def keys_list(account: str, database: str | None, data: Path | None, as_json: bo
             "id": f"key_{key.id}",
             "name": key.terms.name,
             "redacted_value": key.redacted_value,
-            "scopes": " ".join(key.terms.scopes),
+            "scopes": list(key.terms.scopes),
             "last_used_at": rfc3339(key.last_used_at) if key.last_used_at else None,
         }
         for key in found
@@ -597,6 +609,8 @@ def ask(
 
     configure_logging()
     with opened(settings_with(database_url=database, data_dir=data)) as ready:
+        if (key := asyncio.run(first_key(ready))) is not None:
+            click.echo(f"The first account is made; its API key, shown this once: {key}\n", err=True)
         asyncio.run(work(ready))
 
 
@@ -625,12 +639,7 @@ def _json_option(text: str | None, option: str) -> Any:
 
 
 async def _ask(house: House, request: ChatRequest, as_json: bool) -> None:
-    accounts_found = await house.accounts.newest(1_000)
-    if not accounts_found:
-        account = await house.accounts.create("First account")
-        await house.wallet.deposit(account.id, FIRST_CREDIT_NANO, f"first-start-{account.id}")
-    else:
-        account = accounts_found[-1]
+    account = (await house.accounts.newest(ACCOUNTS_MAX))[-1]
     caller = Caller(
         account_id=account.id,
         key_id=0,
@@ -707,7 +716,8 @@ def usage(
         raise invalid(error) from None
 
     async def work(room: Books) -> dict[str, Any]:
-        return await report(Reports(room.database), account_id(account), query)
+        found = await room.accounts.get(account_id(account))
+        return await report(Reports(room.database), found.id, query)
 
     page = run_books(settings_with(database_url=database, data_dir=data), work)
     if as_csv:
@@ -750,7 +760,9 @@ def _clinic_command(name: str, body: type[BaseModel], words: Callable[[dict[str,
     def run(as_json: bool, **given: Any) -> None:
         fields = {field: _field(body, field, value) for field, value in given.items() if value not in (None, ())}
         room = open_clinic(ROOT)
-        found = getattr(room, name)(fields)
+        today = utc_now().date()
+        law = () if name == "extract" else (read_settings(os.environ, Path(".env")).jurisdiction,)
+        found = getattr(room, name)(fields, *law, today)
         say(Given(as_json), found, words(found))
 
     run.__doc__ = (body.__doc__ or "").strip().splitlines()[0]
@@ -826,14 +838,30 @@ def _look_at_upstreams(settings: Settings) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; errors are one line and exit code 1, wrong usage 2."""
+    """Run the command line; errors are one line and exit code 1, wrong input 2."""
     given = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without our characters is no reason to fail
     try:
-        cli.main(given or ["serve"], prog_name="vetx", standalone_mode=True)
+        code = cli.main(given or ["serve"], prog_name="vetx", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        raise SystemExit(2) from None
+    except click.ClickException as error:
+        fail(_sentence(error.format_message()), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        fail("interrupted.", 130)
     except Refused as refused:
-        fail(refused.message, 2 if refused.status in (400, 404) else 1)
+        fail(refused.message, 2 if refused.status in WRONG_INPUT else 1)
     except VetxError as error:
         fail(str(error))
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _sentence(message: str) -> str:
+    """Click's words on one line."""
+    return " ".join(message.split()).removeprefix("Invalid value: ")
 
 
 if __name__ == "__main__":

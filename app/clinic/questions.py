@@ -18,20 +18,20 @@ Free = Annotated[str, Field(max_length=200_000), AfterValidator(str.strip)]
 class Question(Shape):
     """What every clinic question takes."""
 
-    patient: PatientShape | None = None
-    text: Free | None = None
-    jurisdiction: Jurisdiction | None = None
-    audience: Literal["clinician", "owner"] = "clinician"
-    language: str | None = Field(None, max_length=35)
+    patient: PatientShape | None = Field(None, description='The animal, like {"species": "dog", "weight_kg": 12}.')
+    text: Free | None = Field(None, description="Free words to read the same facts from.")
+    jurisdiction: Jurisdiction | None = Field(None, description="Whose drug law holds: US, EU, UK, CA or AU.")
+    audience: Literal["clinician", "owner"] = Field("clinician", description="Whom the answer is for.")
+    language: str | None = Field(None, max_length=35, description="BCP 47, like en or de-AT.")
 
 
 class ExtractBody(Shape):
     """`text` to read facts from."""
 
-    text: Free
-    jurisdiction: Jurisdiction | None = None
-    audience: Literal["clinician", "owner"] = "clinician"
-    language: str | None = Field(None, max_length=35)
+    text: Free = Field(description="Free words to read facts from.")
+    jurisdiction: Jurisdiction | None = Field(None, description="Whose drug law holds: US, EU, UK, CA or AU.")
+    audience: Literal["clinician", "owner"] = Field("clinician", description="Whom the answer is for.")
+    language: str | None = Field(None, max_length=35, description="BCP 47, like en or de-AT.")
 
 
 class FigureShape(Shape):
@@ -61,13 +61,19 @@ def _bare(unit: str | None, written: Any) -> BeforeValidator:
 class DoseBody(Question):
     """A drug for a patient. `per_kg` is the caller's own figure, in mg/kg where it is a bare number."""
 
-    drug: Word | None = None
-    route: Route | None = None
-    indication: Word | None = None
-    strength: FigureShape | None = None
-    tablet_strengths_mg: list[Positive] = Field(default_factory=list, max_length=50)
-    per_kg: Annotated[FigureShape | None, _bare("mg/kg", FigureShape | Positive | None)] = None
-    weight_basis: Literal["actual", "ideal"] = "actual"
+    drug: Word | None = Field(None, description="Its name, generic or brand.")
+    route: Route | None = Field(None, description="PO, SC, IM, IV, ...; all on record where left out.")
+    indication: Word | None = Field(None, description="What it is given for; all on record where left out.")
+    strength: FigureShape | None = Field(
+        None, description='Of the product in hand, like {"value": 1.5, "unit": "mg/mL"}.'
+    )
+    tablet_strengths_mg: list[Positive] = Field(
+        default_factory=list, max_length=50, description="Of the tablets in hand [mg], like [25, 75]."
+    )
+    per_kg: Annotated[FigureShape | None, _bare("mg/kg", FigureShape | Positive | None)] = Field(
+        None, description='Your own figure, to be checked, like {"value": 0.1, "unit": "mg/kg"}.'
+    )
+    weight_basis: Literal["actual", "ideal"] = Field("actual", description="Which weight is dosed: actual or ideal.")
 
 
 class ExposureShape(Shape):
@@ -89,20 +95,26 @@ class ExposureShape(Shape):
 class ExposureBody(Question):
     """One substance, or several in `exposures`."""
 
-    substance: Word | None = None
-    amount: Annotated[AmountShape | None, _bare(None, AmountShape | Figure | None)] = None
-    unit: str | None = Field(None, max_length=60)
-    strength: FigureShape | None = None
-    product: str | None = Field(None, max_length=200)
-    hours_ago: Figure | None = None
-    route: Route | None = None
-    exposures: list[ExposureShape] = Field(default_factory=list, max_length=100)
+    substance: Word | None = Field(None, description="What it swallowed or met.")
+    amount: Annotated[AmountShape | None, _bare(None, AmountShape | Figure | None)] = Field(
+        None, description='Like {"value": 200, "unit": "g"}, or a number with `unit` beside it.'
+    )
+    unit: str | None = Field(None, max_length=60, description="Of an amount that is a bare number.")
+    strength: FigureShape | None = Field(None, description='Of the product, like {"value": 325, "unit": "mg"}.')
+    product: str | None = Field(None, max_length=200, description="Which kind, like 70 % cocoa.")
+    hours_ago: Figure | None = Field(None, description="When it was [h].")
+    route: Route | None = Field(None, description="How it got in: PO, skin, ...")
+    exposures: list[ExposureShape] = Field(
+        default_factory=list, max_length=100, description="Several at once; what they share adds up."
+    )
 
 
 class CheckBody(Question):
     """Drugs as written, dose and all."""
 
-    drugs: list[Medications] = Field(default_factory=list, max_length=200)
+    drugs: list[Medications] = Field(
+        default_factory=list, max_length=200, description='As written, dose and all: "prednisolone 5 mg PO BID".'
+    )
 
 
 Body = TypeVar("Body", bound=Shape)

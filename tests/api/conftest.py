@@ -76,7 +76,7 @@ async def running(database_url: str, **settings: Any) -> AsyncIterator[Service]:
         api.create(opened, version="test"), http=Protocol, ws="none", lifespan="on", log_level="error"
     )
     server = uvicorn.Server(config)
-    with socket.socket() as door:
+    with socket.socket(proto=socket.IPPROTO_TCP) as door:  # as `vetx serve` does, so that small answers go at once
         door.bind(("127.0.0.1", 0))
         task = asyncio.create_task(server.serve(sockets=[door]))
         while not server.started:
