@@ -183,7 +183,10 @@ class Wallet:
         answers: dict[int, int | _Refusal] = {}
         left = list(enumerate(rows))
         while left:
-            found = await connection.fetch(statements.AUTHORIZE, self._worker_id, *_columns([row for _, row in left]))
+            columns = _columns([row for _, row in left])
+            ask = partial(connection.fetch, statements.AUTHORIZE, self._worker_id, *columns)
+            # Outside a transaction each round is a commit of its own: only the one that was broken off may be repeated.
+            found = await (ask() if connection.is_in_transaction() else repeated(ask))
             again = {record[0] for record in found if not record[1] and not record[2]}
             for n, granted, refused, take, balance, free, kind, allowed, room in found:
                 if granted:

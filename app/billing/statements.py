@@ -32,7 +32,7 @@ WITH r AS MATERIALIZED (
     WITH ORDINALITY AS v(model, engine, upstream, api_key_id, user_id, user_id_source, app_source, species,
       image_tokens, num_images, at) ON v.at = r.v),
 a AS MATERIALIZED (
-  SELECT id, balance_nano, balance_nano - held_nano AS free FROM account
+  SELECT id, balance_nano, held_nano, balance_nano - held_nano AS free FROM account
   WHERE id = ANY ($3::text::bigint[]) AND kind = 'customer' ORDER BY id FOR NO KEY UPDATE),
 l AS MATERIALIZED (
   SELECT id, kind, limit_nano - {SPENT_NOW} AS allowed, limit_nano - {SPENT_NOW} - held_nano AS room FROM allowance
@@ -47,10 +47,11 @@ t AS (  -- the first of each account may take less than it wants; the others, wh
 d AS (
   SELECT *, enough <= within AND sum(take) OVER (PARTITION BY account_id ORDER BY n) <= free
     AND (room IS NULL OR sum(take) OVER (PARTITION BY allowance_id ORDER BY n) <= room) AS granted FROM t),
-w AS (
-  UPDATE account SET held_nano = held_nano + s.take
-  FROM (SELECT account_id, sum(take)::bigint AS take FROM d WHERE granted GROUP BY account_id) s
-  WHERE account.id = s.account_id),
+w AS (  -- the locked version's own figures: PostgreSQL checks the new row before it sees that its snapshot is stale
+  UPDATE account SET balance_nano = s.balance_nano, held_nano = s.held_nano + s.take
+  FROM (SELECT a.id, a.balance_nano, a.held_nano, sum(take)::bigint AS take FROM d JOIN a ON a.id = account_id
+    WHERE granted GROUP BY 1, 2, 3) s
+  WHERE account.id = s.id),
 k AS (
   UPDATE allowance SET held_nano = held_nano + s.take, spent_nano = {SPENT_NOW},
     period_start = GREATEST(period_start, {_PERIOD_START})
