@@ -21,7 +21,6 @@ def options(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
     parser.add_argument("--calls", type=int, default=1_000, help="Calls that the wallet pays for.")
     parser.add_argument("--clients", type=int, default=64)
-    parser.add_argument("--no-half", action="store_true", help="Leave out the wallet whose holds are half used.")
     parser.set_defaults(workers=2)
 
 
@@ -34,8 +33,7 @@ async def run(chosen: argparse.Namespace, claims: Claims) -> None:
     """See the module."""
     async with running(chosen, one_token) as (service, _):
         await _hold_is_charge(service, chosen, claims)
-        if not chosen.no_half:
-            await _half_used(service, chosen, claims)
+        await _half_used(service, chosen, claims)
         await service.audit(claims)
 
 

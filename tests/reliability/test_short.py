@@ -27,7 +27,7 @@ async def _claim(*arguments: str) -> None:
 
 
 async def test_money_for_so_many_calls_answers_so_many(fresh_url: str) -> None:
-    await _claim("exact", "--calls", "60", "--clients", "16", "--no-half", "--workers", "1", "--database", fresh_url)
+    await _claim("exact", "--calls", "60", "--clients", "16", "--workers", "1", "--database", fresh_url)
 
 
 async def test_who_leaves_pays_for_what_was_given(fresh_url: str) -> None:
