@@ -13,13 +13,14 @@ from app.base.messages import Audience, Facts, Message, Picture, PictureUrl, Tex
 from app.clinic import safety
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
-from app.clinic.lexicon import folded, vocabulary
+from app.clinic.lexicon import ORDINARY, VERBS, folded, tokens, vocabulary
 from app.clinic.patient import Patient, PatientShape, need, normalise
 from app.clinic.prescribing import DoseQuestion, prescribe
 from app.clinic.questions import body
 from app.clinic.reading import Animal, Exposure, Medication, Reading, Sign, read
 from app.clinic.records import Records
 from app.clinic.triage import triage
+from app.clinic.units import fold
 from app.clinic.written import read_line
 
 Json = dict[str, Any]
@@ -31,6 +32,52 @@ NOTICE = {
     "clinician": "Written by an AI from sourced records; it informs a veterinarian and does not replace one.",
     "owner": "You are talking to an AI. It informs and does not replace a veterinarian; in an emergency call one now.",
 }
+_SHORT = 7
+_LANGUAGE_WORDS = {
+    "en": vocabulary("the my is and he she it his her has ate of can i with for to in was not dog cat horse rabbit"),
+    "es": vocabulary(
+        "el la los las mi un una que es su con se no esta hace tiene ha desde comio perro perra gato gata caballo "
+        "conejo puede puedo dar veneno"
+    ),
+    "fr": vocabulary(
+        "le la les mon ma un une des est je ne pas il elle depuis puis donner avale mange chien chienne chat chatte "
+        "lapin cheval plus"
+    ),
+    "de": vocabulary(
+        "der die das mein meine hat ist ein eine und nicht kann ich seit mehr gefressen hund hundin katze kater "
+        "kaninchen pferd geben"
+    ),
+    "pt": vocabulary(
+        "o os meu minha um uma que esta nao com desde comeu cachorro cachorra cao gato gata coelho cavalo posso dar "
+        "ele ela consegue foi"
+    ),
+}
+_DRUG_ENDINGS = (
+    "azole", "cillin", "mycin", "floxacin", "oxicam", "profen", "coxib", "azepam", "azolam", "barbital", "cycline",
+    "mectin", "quantel", "setron", "morphone", "thiazide", "semide", "solone", "tidine", "laner", "midine", "sartan",
+    "olol", "uracil", "platin", "rubicin", "cristine", "prazole", "caine", "triptyline", "oxetine", "fentanil",
+)  # fmt: skip
+_OTHER_DRUGS = vocabulary(
+    "propofol alfaxalone alfaxan detomidine romifidine medetomidine methadone morphine hydromorphone fentanyl codeine "
+    "meperidine pethidine naloxone naltrexone yohimbine tolazoline diazepam valium midazolam alprazolam xanax "
+    "isoflurane sevoflurane telazol zoletil tiletamine bupivacaine mepivacaine atropine glycopyrrolate dopamine "
+    "dobutamine vasopressin amiodarone digoxin sildenafil amlodipine enalapril telmisartan spironolactone torsemide "
+    "diltiazem atenolol propranolol sotalol clopidogrel heparin warfarin mirtazapine capromorelin sucralfate "
+    "misoprostol cisapride metoclopramide lactulose ursodiol trilostane mitotane fludrocortisone docp percorten "
+    "desmopressin oxytocin cabergoline cyclosporine azathioprine mycophenolate chlorambucil oclacitinib apoquel "
+    "cytopoint librela solensia zenrelia levetiracetam keppra zonisamide bromide imepitoin primidone fluoxetine "
+    "sertraline amitriptyline clomipramine selegiline amantadine toceranib doxorubicin vincristine carboplatin "
+    "theophylline aminophylline terbutaline albuterol salbutamol fluticasone dorzolamide latanoprost timolol "
+    "minoxidil cannabidiol semaglutide baclofen grapiprant galliprant mavacoxib cimicoxib tolfenamic dipyrone "
+    "metamizole toltrazuril ponazuril imidacloprid emodepside levamisole closantel amitraz lufenuron nitenpyram "
+    "pseudoephedrine dextromethorphan bismuth simethicone fluorouracil efudex calcipotriene adderall ritalin"
+)
+_UNCOVERED = vocabulary(
+    "hen hens chicken chickens rooster duck ducks goose turkey quail pigeon parrot parrots cockatiel budgie budgies "
+    "parakeet cockatoo macaw canary finch goat goats sheep ewe ewes ram lamb pig pigs piglet sow llama alpaca ferret "
+    "ferrets hamster hamsters gerbil chinchilla degu hedgehog snake python gecko iguana tortoise turtle terrapin "
+    "chameleon axolotl frog goldfish koi deer"
+)
 _TOPIC = vocabulary(
     "animal animals pet pets vet vets veterinary veterinarian clinic species breed patient patients owner canine "
     "feline equine bovine livestock herd flock paw paws fur tail mdr1 zoonosis vaccine vaccination spay neuter "
@@ -65,9 +112,15 @@ def facts_for(
         said.append(read(text, records, names))
         names |= {one.name: one.species for one in said[-1].animals if one.name and one.name not in names}
     animals, readings = _merged(said)
+    unknown = [name for reading in said for name in _unknown_drugs(reading, records)]
+    uncovered = next((word for reading in said for word in folded(reading.text).split() if word in _UNCOVERED), None)
+    if uncovered is not None and not given and all(animal.species is None for animal in animals):
+        given = [_given(0, {"species": uncovered}, records, today)]
     known, places = _together(given, animals, readings, records, today)
     shapes = tuple(one.shape for one in known)
-    not_checked: list[Json] = []
+    not_checked: list[Json] = [
+        {"text": name, "why": "unknown_drug", "nearest": records.near_drugs(name)} for name in dict.fromkeys(unknown)
+    ]
     needs: list[Json] = [row for reading in readings for row in reading.needs]
     medications = [
         replace(one, animal=_placed(one.animal, places, known))
@@ -81,6 +134,10 @@ def facts_for(
         for one in reading.exposures
         if one.status != "denied"
     ]
+    for reading in said:
+        if any(VERBS.get(word) == "ate" for word in folded(reading.text).split()):
+            eaten = _unknown_drugs(reading, records)
+            met += [Exposure(name, name, (0, 0), status="happened", animal=_placed(None, [], known)) for name in eaten]
     unplaced = len(known) > 1 and None in {*(one.animal for one in medications), *(one.animal for one in met)}
     if unplaced:
         needs.insert(0, _which(known))
@@ -93,7 +150,7 @@ def facts_for(
         not_checked += answer["not_checked"]
     generics = [name for one in medications for name in one.drugs]
     generics += [drug for one in known for line in one.medications for drug in _generics(line, records)]
-    about = bool(medications or met or generics)
+    about = bool(medications or met or generics or unknown)
     for one in known if about else ():
         needs += one.needs
     if about and not known:
@@ -104,7 +161,7 @@ def facts_for(
     return Facts(
         audience=audience,
         jurisdiction=jurisdiction,
-        language=language or "en",
+        language=language or _language(said[-1].text if said else ""),
         patients=shapes,
         needs=tuple(unique_needs(needs if not unplaced else [row for row in needs if not _answered(row, known)])),
         triage=level,
@@ -120,6 +177,27 @@ def facts_for(
         on_topic=bool(known or level or about or _pictures(messages)) or _on_topic(readings),
         notice=NOTICE[audience],
     )
+
+
+def _language(text: str) -> str:
+    """The language of a text, where its little words tell; else English."""
+    if any("\u3400" <= letter <= "\u9fff" for letter in text):
+        return "zh"
+    words = set(tokens(text)[0])
+    counts = {name: len(words & marks) for name, marks in _LANGUAGE_WORDS.items()}
+    best = max(counts, key=lambda name: counts[name])
+    return best if counts[best] >= 2 and counts[best] > counts["en"] else "en"
+
+
+def _unknown_drugs(reading: Reading, records: Records) -> list[str]:
+    """Words that are a drug's by their ending or by the list, and of which there is no record."""
+    words = dict.fromkeys(tokens(reading.text)[0])
+    return [
+        word for word in words
+        if (word in _OTHER_DRUGS and not records.drugs_named(word))
+        or (len(word) > _SHORT and word.endswith(_DRUG_ENDINGS) and word not in ORDINARY
+            and not records.drugs_named(word) and not records.near_drugs(word))
+    ]  # fmt: skip
 
 
 def _wants_dose(readings: Sequence[Reading]) -> bool:
@@ -233,7 +311,7 @@ def _together(
     Where nothing was given the animals of the words are the patients, in their order. A place is None where several
     patients may be meant.
     """
-    shapes = [_shape(animal, place, readings, len(animals)) for place, animal in enumerate(animals)]
+    shapes = [_shape(animal, place, readings, len(animals), records) for place, animal in enumerate(animals)]
     if not given:
         return [_plausible(shape, records) for shape in shapes], list(range(len(animals)))
     places = _matched(given, animals)
@@ -326,7 +404,7 @@ def _plausible(shape: Json, records: Records) -> Patient:
         return _plausible(rest if len(rest) < len(shape) else {"species": shape.get("species")}, records)
 
 
-def _shape(animal: Animal, place: int, readings: Sequence[Reading], count: int) -> Json:
+def _shape(animal: Animal, place: int, readings: Sequence[Reading], count: int, records: Records) -> Json:
     shape = animal.to_json()
     if shape.get("weight") is not None and shape["weight"]["value"] <= 0:
         del shape["weight"], shape["weight_kg"]
@@ -339,12 +417,21 @@ def _shape(animal: Animal, place: int, readings: Sequence[Reading], count: int) 
         if one.drugs
         and (one.animal == place or (one.animal is None and count == 1))
         and one.status in ("current", "given")
-        and not any(one.text == met.text and met.status == "happened" for met in reading.exposures)
+        and not any(
+            met.status == "happened" and (met.text == one.text or _is_toxin(one, met.substance, records))
+            for met in reading.exposures
+        )
     ]
     if current:
         shape["medications"] = list(dict.fromkeys(line for line in current if line))
     shape["spans"] = {name: list(span) for name, span in animal.spans.items()}
     return shape
+
+
+def _is_toxin(one: Medication, substance: str, records: Records) -> bool:
+    """Whether a drug that was read is what it was poisoned with."""
+    toxin = records.toxins_by_name.get(fold(one.text))
+    return toxin is not None and toxin.name == substance
 
 
 def _filled(patient: Patient, shape: Json, records: Records, today: date | None) -> Patient:
@@ -430,6 +517,8 @@ def _exposures(
             jurisdiction,
             audience,
         )
+        if not answer["covered"]:
+            answer["title"] = ", ".join(dict.fromkeys(one.text for one in listed))
         answer["status"] = "happened" if happened else "asked"
         answer["patient"] = animal
         answer["span"] = list(listed[0].span)

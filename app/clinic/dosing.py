@@ -205,6 +205,9 @@ def frequency(record: DoseRecord) -> str:
     if record.interval_h is None:
         return "single dose"
     low, high = record.interval_h.min, record.interval_h.max
+    if high < 1:
+        minutes = [str(round(value * 60)) for value in (low, high)]
+        return f"every {' to '.join(dict.fromkeys(minutes))} minutes"
     if low != high:
         return f"every {shown(low)} to {shown(high)} hours"
     return _FREQUENCIES.get(int(low) if low == int(low) else 0, f"every {shown(low)} hours")

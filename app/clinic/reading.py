@@ -409,6 +409,7 @@ _NEARBY = 24
 _NEEDS_MAX = 20
 _ASK_REACH = 6
 _FOR_REACH = 5
+_JOINED = frozenset(("and", "my", "our", "the", "a", "his", "her", "their", "other"))
 _BARE = frozenset(("take", "taking", "have", "having", "get", "getting"))
 
 
@@ -424,6 +425,8 @@ def figure(words: list[str], place: int) -> Figure | None:
         if upper is not None and upper[0] > value:
             top, end = upper
     unit = dimension = ""
+    if words[end : end + 2] == ["\u516c", "\u65a4"]:
+        return Figure(value, top, "kg", "mass", (), place, end + 2)
     if end < last and words[end] in _UNITS:
         unit, dimension = _UNITS[words[end]]
         if words[end] == "#" and end + 1 < last and words[end + 1][0].isdigit():
@@ -680,8 +683,11 @@ class _Reader:
                     if terms[-1].foreign or terms[0].foreign:
                         if foreign is None:
                             foreign = speaks_another_language(words)
-                        if not foreign:
-                            terms = [term for term in terms if not term.foreign or self._capital(term, place, end)]
+                        terms = [
+                            term
+                            for term in terms
+                            if not term.foreign or (foreign and term.kind != "sex") or self._capital(term, place, end)
+                        ]
                     if terms:
                         self._sort(terms, place, end)
                         place = end
@@ -733,9 +739,16 @@ class _Reader:
 
     def _is_brand(self, place: int, end: int) -> bool:
         """A trade name that is an ordinary word too (`Revolution`): written as a name, or given."""
-        if not self._said(place, end).islower():
+        following = self.words[end : end + 4]
+        if not self._said(place, end).islower() or (
+            following[:1] in (["for"], ["on"]) and any(self._is_named(word) for word in following[1:])
+        ):
             return True
         return any(VERBS.get(word) in ("gave", "give", "take") for word in self.words[max(0, place - 3) : place])
+
+    def _is_named(self, word: str) -> bool:
+        """Whether a single word names a species."""
+        return any(term.kind == "species" for term in self.known.root.get(word, {}).get("", ()))
 
     def _is_animal(self, term: Term, place: int, end: int) -> bool:
         words = self.words
@@ -1222,9 +1235,12 @@ class _Reader:
         start, end, _ = self.owners[behind - 1]
         if any(word not in _BESIDE for word in self.words[end : found.start]):
             return False
+        ahead = self.figures[
+            bisect_left(self.figures, start - 10, key=_from) : bisect_left(self.figures, start, key=_from)
+        ]
         return self._can_weigh(found, behind - 1) and not any(
-            one.dimension == "mass" and start - 4 <= one.end <= start and not _apart(self.words[one.end : start])
-            for one in self.figures
+            one.dimension == "mass" and start - 4 <= one.end and not _apart(self.words[one.end : start])
+            for one in ahead
         )
 
     def _is_tail(self, found: Figure, mention: _Mention) -> bool:
@@ -1274,15 +1290,30 @@ class _Reader:
             hours = times.get(sentence)
             if hours is None and alone:
                 hours = next(iter(times.values()))
-            animal = self._eater(mention)
+            animals = self._eaters(mention)
             if mention.drugs or mention.drug_class:
-                medications.append(self._medication(mention, _status(kind, denied, asked), animal))
+                status = _status(kind, denied, asked)
+                medications += [self._medication(mention, status, animal) for animal in animals]
             if mention.toxin is not None:
                 status = _happened(kind, denied, asked, bool(mention.figures))
                 medicine = bool(mention.drugs)
                 if not medicine or kind in ("ate", "eat", "gave") or (asked and kind != "stopped"):
-                    exposures.append(self._exposure(mention, status, animal, hours))
+                    exposures += [self._exposure(mention, status, animal, hours) for animal in animals]
         return _merged_medications(medications), _merged_exposures(exposures)
+
+    def _eaters(self, mention: _Mention) -> list[int | None]:
+        """Everyone who ate or gets it: `my dog and cat licked it` are two."""
+        last = self._eater(mention)
+        eaters: list[int | None] = [last]
+        at = bisect_left(self.owner_starts, mention.start) - 1
+        while last is not None and at > 0 and self.owners[at][2] == last:
+            _, end, before = self.owners[at - 1]
+            between = self.words[end : self.owners[at][0]]
+            if "and" not in between or any(word not in _JOINED for word in between) or before in eaters:
+                break
+            eaters.insert(0, before)
+            last, at = before, at - 1
+        return eaters
 
     def _eater(self, mention: _Mention) -> int | None:
         """Who ate or gets it: the animal behind `gave`, else the one named last before, else the next one."""
@@ -1502,6 +1533,10 @@ def _first(row: tuple[int, int, Any]) -> int:
     return row[0]
 
 
+def _from(found: Figure) -> int:
+    return found.start
+
+
 def _begin(mention: _Mention) -> int:
     return mention.start
 
@@ -1578,10 +1613,12 @@ def _happened(kind: str, denied: bool, asked: bool, amount: bool) -> str:
 def _merged_medications(listed: list[Medication]) -> tuple[Medication, ...]:
     """One entry a drug: a bare repetition of a name adds nothing."""
     kept: list[Medication] = []
-    known: dict[tuple[tuple[str, ...], str | None], int] = {}
+    known: dict[tuple[tuple[str, ...], str | None, int | None], int] = {}
+    spans = [(one.drugs, one.span) for one in listed]
+    both = len(spans) > len(set(spans))  # one mention, two animals
     for one in listed:
         bare = one.amount is None and one.volume_ml is None and one.tablets is None and one.frequency is None
-        key = (one.drugs, one.drug_class)
+        key = (one.drugs, one.drug_class, one.animal if both else None)
         same = known.setdefault(key, len(kept))
         if same == len(kept):
             kept.append(one)

@@ -99,7 +99,9 @@ def _poisoning(answer: Mapping[str, Any]) -> Json:
     named = str(answer.get("title") or agent)
     severity = str(answer.get("severity") or "unknown").replace("_", " ")
     reason = (
-        f"Exposure to {named}: no amount is known to be safe for this species."
+        f"Exposure to {named}, of which nothing is on record: a vet or a poison line must judge it."
+        if answer.get("covered") is False
+        else f"Exposure to {named}: no amount is known to be safe for this species."
         if answer.get("no_safe_amount")
         else f"Exposure to {named}: {severity}, the amount not being known."
         if answer.get("dose") is None

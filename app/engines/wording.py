@@ -38,6 +38,7 @@ _WHY: Final = {
 _ASIDE: Final = re.compile(r" ?\([^()]*\)")
 _REMARK: Final = re.compile(r"low(er|est)? (end|reported)|any amount|.*\bpossible with any")
 _PIECES: Final = frozenset(("piece", "tablet", "capsule", "bar", "square", "slice", "clove", "bite", "unit", "pack"))
+_COVERED: Final = re.compile(r"\b(cats?|dogs?|cattle|cows?|calves|horses?|rabbits?|nsaids?)\b", re.IGNORECASE)
 _CAN: Final = (
     "What I can do without a language model: work out doses (“meloxicam for a 12 kg dog, 1.5 mg/mL”), judge what an "
     "animal swallowed (“12 kg dog, 200 g dark chocolate, an hour ago”), check drugs against each other and against the "
@@ -175,6 +176,7 @@ def _phrases() -> Mapping[str, Mapping[str, str]]:
 def _forbidden(page: _Page, facts: Facts) -> None:
     """What must not be given, before anything calmer is said."""
     rows = [row for row in _warnings(facts) if row.get("severity") == "absolute" and row.get("drugs")]
+    rows = [row for row in rows if row.get("action") != "limit"]
     named = dict.fromkeys(" with ".join(sorted(map(str, _list(row, "drugs")))) for row in rows)
     if named:
         page.say(f"CONTRAINDICATED, see the findings: {'; '.join(named)}.")
@@ -440,12 +442,19 @@ def _warnings(facts: Facts) -> list[Json]:
     return rows
 
 
+def _is_about_range(row: Json) -> bool:
+    """A note on a figure below the range says nothing to an owner, who gets no figures."""
+    return row.get("severity") == "info" and str(row.get("rule")).startswith("dose-")
+
+
 def _findings(page: _Page, facts: Facts, owner: bool) -> None:
-    rows = [row for row in _warnings(facts) if row.get("text")]
+    rows = [row for row in _warnings(facts) if row.get("text") and not (owner and _is_about_range(row))]
     rows.sort(key=lambda row: _SEVERITY.get(str(row.get("severity")), 2))
     lines = []
     for row in rows:
         label = _LABEL.get(str(row.get("severity")), "Note")
+        if row.get("severity") == "absolute" and row.get("action") == "limit":
+            label = "Only within its limit"
         drugs = f" ({', '.join(map(str, _list(row, 'drugs')))})" if row.get("drugs") else ""
         instead = _list(row, "alternatives")
         ask = "Ask a vet about" if owner else "Instead"
@@ -491,6 +500,8 @@ def _doses(page: _Page, facts: Facts, owner: bool) -> None:
 def _no_dose(answer: Json, drug: str) -> str:
     near = [str(name) for name in _list(answer, "nearest")]
     species = [str(name) for name in _list(answer, "recorded_species")]
+    if any(row.get("why") == "unknown_species" for row in _rows(answer, "not_checked")):
+        return f"No dose of {drug}: no animal of this kind is on record."
     if near:
         return f"No dose: I don't know {drug if answer.get('drug') else 'this name'}. Nearest names: {', '.join(near)}."
     if answer.get("covered"):
@@ -579,16 +590,20 @@ def _calculations(page: _Page, facts: Facts) -> None:
 
 def _rules(page: _Page, facts: Facts) -> None:
     """Standing rules of the animal, where drugs or poisons are spoken of at all."""
-    in_play = facts.findings or facts.doses or facts.exposures or facts.not_checked
+    asked = not all(map(_happened, facts.exposures))
+    in_play = facts.findings or facts.doses or asked
     if not in_play and not any(_list(patient, "medications") for patient in facts.patients):
         return
     found = {str(row.get("rule")) for row in facts.findings}
     found |= {str(row.get("rule")) for answer in facts.doses for row in _rows(answer, "warnings")}
     mirrored = {frozenset(rule.split("-")) for rule in found}
+    others = any(row.get("why") == "unknown_species" for row in facts.not_checked) and not facts.findings
     rules = [
         rule
         for rule in facts.rules
-        if rule.severity in ("absolute", "high") and frozenset(rule.id.split("-")) not in mirrored
+        if not (others and _COVERED.search(rule.text))
+        and rule.severity in ("absolute", "high")
+        and frozenset(rule.id.split("-")) not in mirrored
     ]
     lines = [f"{_sentence(rule.text)}{page.cite(rule.source)}" for rule in rules[:RULES_MAX]]
     if len(rules) > RULES_MAX:
@@ -619,7 +634,7 @@ def _asks(page: _Page, facts: Facts) -> None:
     rows += [row for answer in (*facts.exposures, *facts.doses) for row in _rows(answer, "needs")]
     asks: dict[str, str] = {}
     for row in rows:
-        if row.get("ask"):
+        if row.get("ask") and not (facts.audience == "owner" and row.get("field") == "strength"):
             asks.setdefault(str(row["ask"]), f"{row['ask']} ({row['why']})" if row.get("why") else str(row["ask"]))
     weighed = bool(facts.patients) and all(patient.get("weight_kg") is not None for patient in facts.patients)
     for question in facts.triage.ask_next if facts.triage else ():
