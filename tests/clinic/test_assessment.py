@@ -311,6 +311,7 @@ def test_a_drug_for_a_weighed_animal_is_answered_with_its_doses(records: Records
         ("bute 2 g horse 500 kg", 500, (2, "g")),
         ("give my horse 1 gram of bute", None, (1, "g")),
         ("my cat, meloxicam 4 kg", 4, None),
+        ("kitten for meloxicam, 20 oz", None, None),
         ("carprofen for a 66 lb lab, 100 mg", 29.9371, (100, "mg")),
     ],
 )

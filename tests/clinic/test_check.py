@@ -538,3 +538,18 @@ def test_a_rule_for_an_age_from_and_to_holds_between(tmp_path: Path) -> None:
     assert fires(age_months=2, weight_kg=3)
     assert not fires(age_months=0.5, weight_kg=3)
     assert not fires(age_months=2, weight_kg=1)
+
+
+def test_a_horse_counts_as_food_until_somebody_says_that_it_is_not(clinic: Clinic) -> None:
+    """The rule is told, but only a horse said to be eaten has its label doses struck out."""
+    for said, told, advised in (
+        ({}, True, True),
+        ({"food_producing": True}, True, False),
+        ({"food_producing": False}, False, True),
+        ({"production_class": "companion"}, False, True),
+    ):
+        horse = {"species": "horse", "weight_kg": 500, "sex": "MN", "age_months": 60, **said}
+        answer = clinic.dose({"patient": horse, "drug": "flunixin"}, "US")
+
+        assert ("horse-food-chain-us" in {row["rule"] for row in answer["warnings"]}) == told
+        assert {row["advised"] for row in answer["doses"]} == {advised}
