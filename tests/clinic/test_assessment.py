@@ -328,4 +328,5 @@ def test_a_body_weight_is_never_an_amount_of_a_drug(
 def test_a_count_in_front_of_the_drug_keeps_the_strength(records: Records) -> None:
     (drug,) = read("my dog got two carprofen 100 mg tablets", records).medications
 
-    assert (drug.tablets, drug.strength, drug.amount) == (2, (100, "mg"), None)
+    shown = drug.to_json()
+    assert (shown["tablets"], shown["strength"], shown["amount"]) == (2, {"value": 100, "unit": "mg"}, None)
