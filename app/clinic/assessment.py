@@ -14,7 +14,7 @@ from app.clinic import safety
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
 from app.clinic.lexicon import ORDINARY, VERBS, folded, tokens, vocabulary
-from app.clinic.patient import Patient, PatientShape, need, normalise
+from app.clinic.patient import LINES_MAX, Patient, PatientShape, need, normalise
 from app.clinic.prescribing import DoseQuestion, prescribe
 from app.clinic.questions import body
 from app.clinic.reading import Animal, Exposure, Medication, Reading, Sign, read
@@ -423,7 +423,7 @@ def _shape(animal: Animal, place: int, readings: Sequence[Reading], count: int, 
         )
     ]
     if current:
-        shape["medications"] = list(dict.fromkeys(line for line in current if line))
+        shape["medications"] = list(dict.fromkeys(line for line in current if line))[:LINES_MAX]
     shape["spans"] = {name: list(span) for name, span in animal.spans.items()}
     return shape
 
@@ -438,7 +438,7 @@ def _filled(patient: Patient, shape: Json, records: Records, today: date | None)
     """A given patient with what only the words say; nothing it says itself is changed."""
     own = {name: value for name, value in patient.shape.items() if value not in (None, [], {})}
     lists = {
-        name: [*own.get(name, []), *(line for line in shape.get(name, []) if line not in own.get(name, []))]
+        name: [*own.get(name, []), *(line for line in shape.get(name, []) if line not in own.get(name, []))][:LINES_MAX]
         for name in ("conditions", "medications")
         if name in own or name in shape
     }

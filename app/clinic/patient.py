@@ -29,6 +29,7 @@ AGE_MONTHS_MAX = 3600
 _LEAST = Decimal("1e-9")
 _TEN_DIGITS = Context(prec=10)
 FIGURE_MAX = 1_000_000_000
+LINES_MAX = 200
 WEIGHT_UNITS = ("kg", "g", "lb", "oz", "st")
 # Sex and neutering as clinics write them: "MN", "CM", "FS", "intact male", "spayed female".
 _SEXES: dict[str, tuple[str, bool | None]] = {
@@ -174,9 +175,9 @@ class PatientShape(Shape):
     genotype: list[GenotypeShape] = Field(default_factory=list, max_length=100)
     food_producing: Strictly | None = None
     production_class: str | None = Field(None, max_length=100)
-    conditions: list[Line] = Field(default_factory=list, max_length=200)
-    allergies: list[Line] = Field(default_factory=list, max_length=200)
-    medications: list[Medications] = Field(default_factory=list, max_length=200)
+    conditions: list[Line] = Field(default_factory=list, max_length=LINES_MAX)
+    allergies: list[Line] = Field(default_factory=list, max_length=LINES_MAX)
+    medications: list[Medications] = Field(default_factory=list, max_length=LINES_MAX)
     span: Span | None = None
     spans: dict[str, Any] | None = None
 

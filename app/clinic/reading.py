@@ -100,7 +100,7 @@ class Animal:
         given: Json = {"species": self.species, "breed": self.breed, "name": self.name, "sex": self.sex}
         given |= {"neutered": self.neutered, "pregnant": self.pregnant, "lactating": self.lactating}
         given["production_class"] = self.production_class
-        if self.age is not None and self.age_months is not None:
+        if self.age is not None and self.age_months is not None and self.age_months <= AGE_MONTHS_MAX:
             given["age"] = {"value": units.number(self.age[0]), "unit": self.age[1]}
             given["age_months"] = units.number(self.age_months)
         if self.weight is not None and self.weight_kg is not None:
@@ -400,6 +400,8 @@ _POWERS = {"3": "10*3", "6": "10*6", "9": "10*9", "12": "10*12", "103": "10*3", 
 _AGO = frozenset(("ago", "earlier", "back", "prior", "before"))
 _APART = frozenset((",", "and", "(", ")", ":", ".", "\n", ";", "with", "for", "has", "is", "or", "?", "!", "but"))
 _GAP_MAX = 3
+AGE_MONTHS_MAX = 500 * 12
+"""Twice what the oldest tortoise reached; more is a slip of the pen."""
 _SKIPPED_MAX = 2
 _NO_DOSE_G = 60
 """Nobody gives this much of a drug at once; so many grams are an animal [g]."""

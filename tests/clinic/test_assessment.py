@@ -96,6 +96,18 @@ def test_words_that_can_not_be_true_are_left_out(records: Records) -> None:
     assert given.patients[0]["species"] == "dog"
 
 
+def test_an_age_no_animal_reaches_is_not_computed_with(records: Records) -> None:
+    """It was a 500: a patient of ours that our own shape refused."""
+    assert facts(records, "my 12 kg dog is 999999999999 years old").patients[0]["age_months"] is None
+
+
+def test_words_never_make_a_patient_longer_than_may_be_sent(records: Records) -> None:
+    given = {"species": "dog", "medications": ["carprofen 25 mg"] * 200}
+    found = facts(records, "my dog is on prednisolone", patients=(given,))
+
+    assert found.patients[0]["medications"] == given["medications"]
+
+
 def test_a_given_patient_that_contradicts_itself_is_refused(records: Records) -> None:
     with pytest.raises(Invalid) as refused:
         facts(records, "hi", patients=({"species": "dog", "weight_kg": 9, "weight": {"value": 30, "unit": "kg"}},))
