@@ -266,6 +266,8 @@ _CACHED_CHARACTERS_MAX = 24
 _LOOK_AHEAD = 6
 _RUN = re.compile("[^0-9\u00bc\u00bd\u00be\u2153\u2154.!?\n\u3002\uff01\uff1f]+")
 _CACHED_WORDS_MAX = 50_000
+_AFTER_FIGURE = frozenset(" \t\n\r\u00a0\u202f-\u2013\u2014.,/%()[]*_`~+|:\u00b5\u00d7")
+"""What may stand between a figure and its unit; behind anything else no dose is written."""
 _WORD_ON = re.compile("[a-z\u00df-\u00f6\u00f8-\u024f\u0370-\u03ff\u0400-\u04ff']*")
 _END = re.compile("[.!?\n\u3002\uff01\uff1f]")
 _LAST_WORD = re.compile(r"[\w.]+$")
@@ -593,6 +595,8 @@ class SafetyGuard:
     def _dose_ahead(self, low: str, end: int, last: bool) -> bool | None:
         """Whether the figure that ends here is a dose: a unit of one follows."""
         size = len(low)
+        if end < size and not (low[end].isalnum() or low[end] in _AFTER_FIGURE):
+            return False
         for count, match in enumerate(TOKEN.finditer(low, end)):
             if match.end() == size and not last:
                 return None
