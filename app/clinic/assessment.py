@@ -13,7 +13,7 @@ from app.base.messages import Audience, Facts, Message, Picture, PictureUrl, Tex
 from app.clinic import safety
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
-from app.clinic.lexicon import ORDINARY, VERBS, folded, tokens, vocabulary
+from app.clinic.lexicon import ORDINARY, VERBS, folded, vocabulary
 from app.clinic.patient import LINES_MAX, Patient, PatientShape, need, normalise
 from app.clinic.prescribing import DoseQuestion, prescribe
 from app.clinic.questions import body
@@ -161,7 +161,7 @@ def facts_for(
     return Facts(
         audience=audience,
         jurisdiction=jurisdiction,
-        language=language or _language(said[-1].text if said else ""),
+        language=language or (_language(said[-1]) if said else "en"),
         patients=shapes,
         needs=tuple(unique_needs(needs if not unplaced else [row for row in needs if not _answered(row, known)])),
         triage=level,
@@ -179,11 +179,11 @@ def facts_for(
     )
 
 
-def _language(text: str) -> str:
+def _language(reading: Reading) -> str:
     """The language of a text, where its little words tell; else English."""
-    if any("\u3400" <= letter <= "\u9fff" for letter in text):
+    if not reading.text.isascii() and any("\u3400" <= letter <= "\u9fff" for letter in reading.text):
         return "zh"
-    words = set(tokens(text)[0])
+    words = set(reading.words)
     counts = {name: len(words & marks) for name, marks in _LANGUAGE_WORDS.items()}
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] >= 2 and counts[best] > counts["en"] else "en"
@@ -191,7 +191,7 @@ def _language(text: str) -> str:
 
 def _unknown_drugs(reading: Reading, records: Records) -> list[str]:
     """Words that are a drug's by their ending or by the list, and of which there is no record."""
-    words = dict.fromkeys(tokens(reading.text)[0])
+    words = dict.fromkeys(reading.words)
     return [
         word for word in words
         if (word in _OTHER_DRUGS and not records.drugs_named(word))

@@ -252,6 +252,7 @@ class Reading:
     Attributes:
         needs: {field, why, ask}: what the text leaves ambiguous.
         asks_dose: somebody wants a dose or an amount.
+        words: the text as the trie knows it.
     """
 
     text: str
@@ -262,6 +263,7 @@ class Reading:
     signs: tuple[Sign, ...] = ()
     needs: tuple[Json, ...] = ()
     asks_dose: bool = False
+    words: tuple[str, ...] | list[str] = ()
 
 
 _UNITS: dict[str, tuple[str, str]] = {}
@@ -649,6 +651,7 @@ class _Reader:
             signs=self._signs(),
             needs=tuple(self.needs),
             asks_dose=any(kind == "dose?" for _, _, kind in self.verbs),
+            words=self.words,
         )
 
     def doses(self) -> tuple[Medication, ...]:

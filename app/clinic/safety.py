@@ -530,23 +530,21 @@ class SafetyGuard:
         harmless = self._known.harmless_words
         if harmless.issuperset(words):
             return end
-        for count, word in enumerate(words):
-            if word in harmless:
-                continue
-            node = self._known.starters.get(word) or self._starter(word)
-            if node is None:
-                break
-            if node:
-                following = words[count + 1] if count + 1 < len(words) else None
-                if (
-                    following is None
-                    or following in node
-                    or (("'" in following or following in SAME) and plain(following) in node)
-                ):
-                    break
-        else:
+        pairs = list(zip(words, [*words[1:], ""], strict=True))
+        suspects = {pair for pair in set(pairs) if pair[0] not in harmless and self._may_begin(*pair)}
+        if not suspects:
             return end
+        count = next(count for count, pair in enumerate(pairs) if pair in suspects)
         return next(islice(TOKEN.finditer(low, place, end), count, None)).start()
+
+    def _may_begin(self, word: str, following: str) -> bool:
+        """Whether a name may begin with a word that this one follows; "" for one that is not known yet."""
+        node = self._known.starters.get(word) or self._starter(word)
+        if not node:
+            return node is None
+        return (
+            not following or following in node or (("'" in following or following in SAME) and plain(following) in node)
+        )
 
     def _starter(self, word: str) -> Node | None:
         """What may follow a word for it to begin a name, nothing for a harmless one; None: it must be looked at."""

@@ -374,3 +374,10 @@ def test_an_animal_without_a_weight_has_none_in_kilograms(records: Records) -> N
 
     assert animal.weight_kg is None
     assert animal.age_months is None
+
+
+@pytest.mark.parametrize("text", ["What dose of meloxicam should I give my dog?", "meloxicam dose, he ate it"])
+def test_a_question_about_a_dose_stays_one_whatever_verb_follows(text: str, records: Records) -> None:
+    (medication,) = read(text, records).medications
+
+    assert medication.status == "asked"
