@@ -348,11 +348,11 @@ async def test_what_the_absolute_rules_forbid_is_replaced_before_anyone_sees_it(
     running_with: Callable[..., Any],
 ) -> None:
     said = "He may feel better soon. Give your cat 500 mg of paracetamol every 6 hours. Keep her warm."
-    async with serving(streamed(*(said[at : at + 3] for at in range(0, len(said), 3)))) as upstream:
-        async with running_with(upstream_url=upstream.url) as service:
-            account = await service.account()
-            answer = (await service.chat(account, "My 4 kg cat has pain")).json()
-            stream = events((await service.chat(account, "My 4 kg cat has pain", stream=True)).text)
+    pieces = [said[at : at + 3] for at in range(0, len(said), 3)]
+    async with serving(streamed(*pieces)) as upstream, running_with(upstream_url=upstream.url) as service:
+        account = await service.account()
+        answer = (await service.chat(account, "My 4 kg cat has pain")).json()
+        stream = events((await service.chat(account, "My 4 kg cat has pain", stream=True)).text)
 
     heard = "".join(e["choices"][0]["delta"].get("content") or "" for e in stream[:-1])
     for text in (answer["choices"][0]["message"]["content"], heard):
@@ -384,24 +384,28 @@ async def test_an_upstream_that_fails_first_is_a_json_error_and_free(running_wit
 async def test_an_upstream_that_breaks_off_gives_an_error_event_no_done_and_is_free(
     running_with: Callable[..., Any],
 ) -> None:
-    async with serving(streamed("Some ", "words", end=False)) as upstream:
-        async with running_with(upstream_url=upstream.url) as service:
-            account = await service.account()
-            response = await service.chat(account, "hello", stream=True)
-            *_, last = events(response.text)
-            assert response.status_code == 200
-            assert last["error"]["code"] == "upstream_error"
-            assert "[DONE]" not in response.text
-            assert await nothing_held(service, account) == 5_000_000_000
+    async with (
+        serving(streamed("Some ", "words", end=False)) as upstream,
+        running_with(upstream_url=upstream.url) as service,
+    ):
+        account = await service.account()
+        response = await service.chat(account, "hello", stream=True)
+        *_, last = events(response.text)
+        assert response.status_code == 200
+        assert last["error"]["code"] == "upstream_error"
+        assert "[DONE]" not in response.text
+        assert await nothing_held(service, account) == 5_000_000_000
 
 
 async def test_an_answer_that_is_all_reasoning_is_502_and_free(running_with: Callable[..., Any]) -> None:
-    async with serving(streamed("<think>hm, ", "let me see</think>")) as upstream:
-        async with running_with(upstream_url=upstream.url) as service:
-            account = await service.account()
-            for stream in (False, True):
-                assert (await service.chat(account, "hello", stream=stream)).status_code == 502
-            assert await nothing_held(service, account) == 5_000_000_000
+    async with (
+        serving(streamed("<think>hm, ", "let me see</think>")) as upstream,
+        running_with(upstream_url=upstream.url) as service,
+    ):
+        account = await service.account()
+        for stream in (False, True):
+            assert (await service.chat(account, "hello", stream=stream)).status_code == 502
+        assert await nothing_held(service, account) == 5_000_000_000
 
 
 @pytest.mark.parametrize("leave_after", [0, 1, 2, 5, 20, 60, 120, 200])
