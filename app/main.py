@@ -10,12 +10,14 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import structlog
 from litestar.types import ASGIApp
+from tiktoken import Encoding
 
 from app import api
 from app.accounts.accounts import Accounts
@@ -24,9 +26,9 @@ from app.accounts.limits import Limits
 from app.base.errors import StartRefused
 from app.base.settings import Settings, read_settings
 from app.billing.ledger import Wallet
-from app.billing.tokens import Tokens
+from app.billing.tokens import Tokens, load_encoding
 from app.billing.usage import Reports
-from app.clinic import open_clinic
+from app.clinic import Clinic, open_clinic
 from app.engines import Catalogue, load, open_engines, resolve_upstream_models
 from app.media import Pictures
 from app.storage.engine import Database
@@ -113,15 +115,26 @@ def drained_on_signal(work: Work) -> Iterator[None]:
             signal.signal(number, previous)
 
 
+@cache
+def what_never_changes() -> tuple[Clinic, Encoding]:
+    """The clinic's records and the vocabulary: read once a process, frozen, shared by every house it opens.
+
+    Raises:
+        BadData: a file is wrong.
+    """
+    return open_clinic(ROOT), load_encoding()
+
+
 @asynccontextmanager
 async def open_house(settings: Settings) -> AsyncIterator[House]:
     """Every room of one worker, closed in reverse order whatever happens."""
     if settings.database_url is None:
         raise StartRefused("VETX_DATABASE_URL is not set; start with `vetx serve`, which brings a database.")
     async with AsyncExitStack() as stack:
-        clinic = open_clinic(ROOT)
+        clinic, vocabulary = what_never_changes()
         catalogue = await read_catalogue(settings)
-        tokens = Tokens.load()
+        tokens = Tokens(vocabulary)
+        stack.callback(tokens.close)
         database = await Database.open(settings.database_url)
         stack.push_async_callback(database.close)
         pepper = master_key(settings)
