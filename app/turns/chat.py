@@ -60,9 +60,8 @@ class Turn:
         self._claim = claim
         self._started = started
         self._prompt = build_prompt(ready, ready.model, bill)
-        self._guard = house.clinic.guard(ready.facts) if ready.facts is not None else None
         self._meter = house.tokens.meter(bill.output_tokens)
-        self._stops = house.engines.stop_filter(ready.ask.stop) if ready.ask.stop else None
+        self._begin_filters()
         self._buffer: deque[Delta] = deque()
         self._buffered_characters = 0
         self._changed = asyncio.Event()
@@ -145,6 +144,12 @@ class Turn:
         finally:
             await stream.aclose()
 
+    def _begin_filters(self) -> None:
+        """What one engine's words go through; another engine begins with fresh ones."""
+        facts, stops = self.ready.facts, self.ready.ask.stop
+        self._guard = self._house.clinic.guard(facts) if facts is not None else None
+        self._stops = self._house.engines.stop_filter(stops) if stops else None
+
     def _turn_to_fallback(self) -> bool:
         """Let the model's fallback answer instead; False where there is none, or words are out already."""
         other = self._house.catalogue.fallback_of(self.model)
@@ -152,6 +157,8 @@ class Turn:
             return False
         self.model = other
         self._prompt = build_prompt(self.ready, other, self.bill)
+        self._usage = self.finish_reason = None
+        self._begin_filters()
         return True
 
     async def read_whole(self) -> None:

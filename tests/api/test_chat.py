@@ -538,3 +538,24 @@ async def test_a_model_falls_back_before_its_first_word_and_says_who_answered(
                 vetx = events(response.text)[0]["vetx"] if stream else response.json()["vetx"]
                 assert (response.status_code, vetx["engine"]) == (200, "builtin")
             assert len([one for one in upstream.exchanges if one.head.startswith("POST")]) == 2
+
+
+async def test_a_fallback_starts_without_what_the_failed_engine_left_behind(
+    running_with: Callable[..., Any], tmp_path: Any
+) -> None:
+    """The guard was still holding its half sentence when the upstream broke off."""
+    async with serving(streamed("Paracetamol 500 mg", end=False)) as upstream:
+        rows = tmp_path / "catalog.toml"
+        rows.write_text(
+            f'[[upstream]]\nid = "main"\nurl = "{upstream.url}"\n[[model]]\nid = "vetx-23"\nengine = "upstream"\n'
+            'upstream = "main"\nupstream_model = "plain"\ninput_nano_per_token = 8320\noutput_nano_per_token = 8320\n'
+            'context_tokens = 128000\noutput_tokens_max = 16384\noutput_tokens_default = 4096\nfallback = "builtin"\n'
+        )
+        async with running_with(catalog=rows) as service:
+            account = await service.account()
+            stream = events((await service.chat(account, "My 4 kg cat has pain", stream=True)).text)
+
+    heard = "".join(e["choices"][0]["delta"].get("content") or "" for e in stream[:-1])
+    assert stream[0]["vetx"]["engine"] == "builtin"
+    assert "[Withheld" not in heard
+    assert "Paracetamol 500 mg" not in heard
