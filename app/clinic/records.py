@@ -10,7 +10,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -33,6 +33,10 @@ COLOURS = ("red", "orange", "yellow", "green", "blue")
 EMESIS = ("yes", "no", "contraindicated")
 COUNTRIES = ("", "US", "EU", "UK", "CA", "AU")
 JURISDICTIONS = ("US", "EU", "UK", "CA", "AU")
+GROUPS = (
+    "small_mammal", "rodent", "bird", "parrot", "passerine", "poultry", "waterfowl", "reptile", "snake", "lizard",
+    "chelonian", "amphibian", "fish", "equid", "ruminant", "small_ruminant", "camelid",
+)  # fmt: skip
 LANGUAGES = ("en", "es", "fr", "de", "pt", "zh")
 ROUTES = (
     "PO", "SC", "IM", "IV", "IO", "IP", "TOP", "OTM", "PR", "INH", "IN", "OPH", "OTIC", "EPI", "IT", "IA", "IMM", "ID",
@@ -367,6 +371,7 @@ class Species:
     Attributes:
         juvenile, female, male, ...: words that name the species and say that as well (`puppy`, `mare`, `gelding`).
         surface_k: Meeh's constant: surface [m2] = k x (weight [g])^(2/3) / 10000; None where none is recorded.
+        groups: what it belongs to (`bird`, `parrot`); doses, rules, poisons and red flags may name a group.
     """
 
     name: str
@@ -385,6 +390,7 @@ class Species:
     surface_k: Quantity | None
     vitals: tuple[Vital, ...]
     breeds: tuple[Breed, ...]
+    groups: tuple[str, ...] = ()
 
     @property
     def all_names(self) -> tuple[str, ...]:
@@ -972,10 +978,6 @@ def _toxin(root: _Table) -> Toxin:
         no_thresholds=tuple(unbounded),
     )
     root.end()
-    covered = {name for row in unbounded for name in row.species}
-    for name in toxin.no_safe_amount_species:
-        if name not in covered and "any" not in covered:
-            raise root.wrong("no_safe_amount_species", f"{name} needs a no_threshold with its severity")
     if not thresholds and not unbounded:
         raise root.wrong("threshold", "a toxin needs a threshold or a no_threshold")
     return toxin
@@ -1030,6 +1032,7 @@ def _species(root: _Table) -> Species:
         surface_k=root.quantity("surface_k", "1", sources=True),
         vitals=tuple(vitals),
         breeds=tuple(_breed(table, name) for table in root.tables("breed")),
+        groups=root.texts("groups", GROUPS),
     )
     root.end()
     return species
@@ -1185,6 +1188,7 @@ def load(root: Path) -> Records:
         _read_file(shelves, folder, file, name)
     if not shelves.species:
         raise BadData("species_data/species", "(folder)", f"nothing to read under {root}")
+    _spread_groups(shelves)
     for problem in _across(shelves):
         raise problem
     return _records(shelves)
@@ -1198,7 +1202,47 @@ def problems(root: Path) -> list[BadData]:
             _read_file(shelves, folder, file, name)
         except BadData as problem:
             found.append(problem)
+    _spread_groups(shelves)
     return found + list(_across(shelves))
+
+
+def _spread_groups(shelves: _Shelves) -> None:
+    """Put its members in the place of every group; a species' own name goes before a group's."""
+    members = {
+        group: tuple(name for name, species in shelves.species.items() if group in species.groups)
+        for group in GROUPS
+        if group not in shelves.species
+    }
+
+    def spread(names: tuple[str, ...]) -> tuple[str, ...]:
+        every = (one for name in names for one in members.get(name) or (name,))
+        return tuple(dict.fromkeys(every))
+
+    for generic, drug in shelves.drugs.items():
+        doses = []
+        for dose in drug.doses:
+            if not members.get(dose.species):
+                doses.append(dose)
+                continue
+            said = f"Recorded for the group {dose.species.replace('_', ' ')}, not for this species alone."
+            notes = f"{said} {dose.notes}".strip()
+            doses += [
+                replace(dose, id=f"{dose.id}-{name.replace(' ', '-')}", species=name, notes=notes)
+                for name in members[dose.species]
+            ]
+        shelves.drugs[generic] = replace(drug, doses=tuple(doses))
+    shelves.rules = [
+        (file, replace(rule, trigger=replace(rule.trigger, species=spread(rule.trigger.species))))
+        for file, rule in shelves.rules
+    ]
+    for name, toxin in shelves.toxins.items():
+        shelves.toxins[name] = replace(
+            toxin,
+            no_safe_amount_species=spread(toxin.no_safe_amount_species),
+            thresholds=tuple(replace(row, species=spread(row.species)) for row in toxin.thresholds),
+            no_thresholds=tuple(replace(row, species=spread(row.species)) for row in toxin.no_thresholds),
+        )
+    shelves.flags = [replace(flag, species=spread(flag.species)) for flag in shelves.flags]
 
 
 def _across(shelves: _Shelves) -> Iterator[BadData]:
@@ -1255,6 +1299,10 @@ def _across(shelves: _Shelves) -> Iterator[BadData]:
         for animal in (*toxin.no_safe_amount_species, *(animal for row in rows for animal in row.species)):
             if animal not in known:
                 yield BadData(file, "species", f"{animal!r} has no file in species/")
+        covered = {animal for row in toxin.no_thresholds for animal in row.species}
+        for animal in toxin.no_safe_amount_species:
+            if animal not in covered and "any" not in covered:
+                yield BadData(file, "no_safe_amount_species", f"{animal} needs a no_threshold with its severity")
     for name, species in shelves.species.items():
         yield from twice("species name", species.all_names, name, shelves.files.get(("species", name), name))
         for breed in species.breeds:

@@ -11,7 +11,7 @@ import pytest
 from app.base.errors import BadData
 from app.clinic.records import Records, cross_check, load, problems, ruleset
 from tests.clinic.conftest import ROOT
-from tests.clinic.made import ALPHA, CAT, DAILY, PILL, RULES, S, dose, made, write
+from tests.clinic.made import ALPHA, CAT, DAILY, FLOWER, PILL, RULES, S, dose, made, write
 
 PRINTED = '\nas_printed = { min = 1, max = 1, unit = "mg/lb" }'
 CAT_IV = 'trigger = { species = ["cat"], route = ["IV"] }'
@@ -132,6 +132,7 @@ def test_a_far_dose_that_says_why_passes_the_cross_check(tmp_path: Path) -> None
         ("toxins__pillol", PILL[: PILL.index("[[threshold]]")], "a toxin needs a threshold or a no_threshold"),
         ("species__dog", ("frequency = 0.7", "frequency = 70"), "is a share from 0 to 1"),
         ("species__dog", ("low = 38", "low = 40"), "is more than high"),
+        ("species__dog", ("can_vomit = true", 'groups = ["beast"]'), "has 'beast', must be of small_mammal"),
         ("species__dog", ('es = ["perro"]', 'xx = ["perro"]'), "xx: is not a key we know"),
         ("species__cat", CAT.replace("weight_kg", "#"), "weight_kg: is missing"),
         ("species__cat", ('"cat", "feline"', '"cat", "canine"'), "species name 'canine' is also of"),
@@ -160,6 +161,55 @@ def test_problems_lists_one_a_file_and_reads_on(tmp_path: Path) -> None:
     files = {problem.file for problem in problems(tmp_path)}
 
     assert {"species_data/drugs/alphadol.toml", "species_data/species/dog.toml"} <= files
+
+
+def _birds() -> dict[str, str]:
+    def bird(name: str, groups: str) -> str:
+        return f'name = "{name}"\ngroups = [{groups}]\nweight_kg = {{ min = 0.01, max = 1, {S} }}\n'
+
+    return {
+        "species__budgie": bird("budgie", '"bird", "parrot"'),
+        "species__grey_parrot": bird("grey parrot", '"bird", "parrot"'),
+        "species__snake": bird("snake", '"reptile", "snake"'),
+    }
+
+
+def test_a_dose_for_a_group_holds_for_each_of_its_species_beside_their_own(tmp_path: Path) -> None:
+    amount = 'min = 1, max = 2, unit = "mg/kg"'
+    noted = dose("alphadol-parrots", "parrot", amount, DAILY + '\nnotes = "With food."')
+    own = dose("alphadol-budgie", "budgie", amount, DAILY) + dose("alphadol-snake", "snake", amount, DAILY)
+    drug = made(tmp_path, drugs__alphadol=ALPHA + noted + own, **_birds()).drugs["alphadol"]
+
+    said = "Recorded for the group parrot, not for this species alone. With food."
+    assert [(row.id, row.species, row.notes) for row in drug.doses if row.species in ("budgie", "grey parrot")] == [
+        ("alphadol-parrots-budgie", "budgie", said),
+        ("alphadol-parrots-grey-parrot", "grey parrot", said),
+        ("alphadol-budgie", "budgie", ""),
+    ]
+    assert [row.id for row in drug.doses if row.species == "snake"] == ["alphadol-snake"]
+
+
+def test_rules_poisons_and_red_flags_may_name_groups(tmp_path: Path) -> None:
+    records = made(
+        tmp_path,
+        rules__all=(CAT_IV, 'trigger = { species = ["cat", "budgie", "bird"], route = ["IV"] }'),
+        toxins__deathflower=FLOWER.replace('["cat"]', '["bird"]').replace('["dog"]', '["reptile"]'),
+        triage__all=('species = ["cat"]', 'species = ["bird"]'),
+        **_birds(),
+    )
+    flower, both = records.toxins["deathflower"], ("budgie", "grey parrot")
+
+    assert records.rules[0].trigger.species == ("cat", *both)
+    assert flower.no_safe_amount_species == flower.no_thresholds[0].species == both
+    assert flower.thresholds[0].species == ("snake",)
+    assert records.flags[0].species == both
+
+
+def test_a_group_of_no_species_is_refused(tmp_path: Path) -> None:
+    fish = dose("alphadol-fish", "fish", 'min = 1, max = 2, unit = "mg/kg"', DAILY)
+
+    with pytest.raises(BadData, match="'fish' has no file in species/"):
+        made(tmp_path, drugs__alphadol=ALPHA + fish)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
