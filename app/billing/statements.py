@@ -12,7 +12,7 @@ lock of their account, so they need no order of their own.
 
 from __future__ import annotations
 
-from app.storage.tables import FIRST_TOKEN_COLUMNS, FIRST_TOKEN_EDGES_MS, ROLLUP_SUMS
+from app.storage.rollup import FIRST_TOKEN_COLUMNS, FIRST_TOKEN_EDGES_MS, ROLLUP_SUMS
 
 _PERIOD = "CASE reset WHEN 'daily' THEN 'day' WHEN 'weekly' THEN 'week' WHEN 'monthly' THEN 'month' END"
 _PERIOD_START = f"date_trunc({_PERIOD}, now(), 'UTC')"

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from app.base.errors import NotFound
 from app.billing.calendar import Width, edges
 from app.storage.engine import Database
-from app.storage.tables import FIRST_TOKEN_COLUMNS, FIRST_TOKEN_EDGES_MS, ROLLUP_SUMS
+from app.storage.rollup import FIRST_TOKEN_COLUMNS, FIRST_TOKEN_EDGES_MS, ROLLUP_SUMS
 
 GroupKey = Literal["model", "api_key_id", "user_id", "app_source", "species", "engine"]
 GROUP_KEYS: tuple[GroupKey, ...] = ("model", "api_key_id", "user_id", "app_source", "species", "engine")

@@ -26,7 +26,8 @@ from app.clinic.questions import (
     Question,
     body,
 )
-from app.clinic.records import Records, load, ruleset
+from app.clinic.kept import kept_records
+from app.clinic.records import Records, ruleset
 from app.clinic.safety import Prompts, SafetyGuard, load_prompts, render_prompt
 from app.clinic.units import shown
 
@@ -39,7 +40,7 @@ def open_clinic(root: Path) -> Clinic:
     Raises:
         BadData: a file is wrong; names file and key.
     """
-    return Clinic(load(root), ruleset(root), load_prompts(root))
+    return Clinic(kept_records(root), ruleset(root), load_prompts(root))
 
 
 class Clinic:

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: a pool for everyone, lines of their own for the hot statements, SQLAlchemy for reports."""
+"""Connections to PostgreSQL: a pool for everyone, and lines of their own for the hot statements."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.base.errors import Unavailable
 
@@ -37,9 +35,6 @@ _LOST = (
 
 def is_lost(error: BaseException) -> bool:
     """Whether an error means that the database could not be reached, or left while it was asked."""
-    if isinstance(error, DBAPIError):
-        cause = error.orig.__cause__ if error.orig is not None else None
-        return error.connection_invalidated or (cause is not None and is_lost(cause))
     if isinstance(error, asyncpg.InterfaceError):
         return not isinstance(error, ValueError)  # those are about an argument of ours, not about the line
     return isinstance(error, _LOST)
@@ -72,9 +67,8 @@ async def _keep_session(connection: Any) -> None:
 class Database:
     """One PostgreSQL database."""
 
-    def __init__(self, url: str, pool: Any, engine: AsyncEngine) -> None:
+    def __init__(self, url: str, pool: Any) -> None:
         self._url = url
-        self._engine = engine
         self.pool = pool
 
     @classmethod
@@ -83,7 +77,7 @@ class Database:
 
         Args:
             url: `postgresql://user:password@host:port/name`.
-            connections_max: of the pool; reports have up to 4 more, and each group commit one.
+            connections_max: of the pool; each group commit has one more.
         """
         pool = await asyncpg.create_pool(
             url,
@@ -94,15 +88,7 @@ class Database:
             server_settings=SESSION,
             reset=_keep_session,
         )
-        engine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=lambda: asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, server_settings=SESSION),
-            pool_size=2,
-            max_overflow=2,
-            pool_timeout=CONNECT_TIMEOUT_S,
-            pool_pre_ping=True,
-        )
-        return cls(url, pool, engine)
+        return cls(url, pool)
 
     async def connect(self) -> Any:
         """An asyncpg connection outside the pool, for one group commit; whoever asks for it closes it."""
@@ -123,19 +109,6 @@ class Database:
                     connection.terminate()
                     raise
 
-    @asynccontextmanager
-    async def transaction(self, *, isolation: str = "READ COMMITTED") -> AsyncIterator[AsyncConnection]:
-        """A SQLAlchemy transaction, for reports and administration; commits unless the block raises.
-
-        Raises:
-            Unavailable: database_unavailable.
-        """
-        with told_as_unavailable():
-            async with self._engine.connect() as connection:
-                await connection.execution_options(isolation_level=isolation)
-                async with connection.begin():
-                    yield connection
-
     async def ping(self) -> None:
         """Ask it something.
 
@@ -151,4 +124,3 @@ class Database:
             await asyncio.wait_for(self.pool.close(), CONNECT_TIMEOUT_S)
         except TimeoutError:
             self.pool.terminate()
-        await self._engine.dispose()

@@ -1,4 +1,4 @@
-"""Every table, for reports and administration; the migrations make them, and a test compares the two."""
+"""Every table, as data: the migrations make them, and a test compares the two."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from sqlalchemy import (
     func,
     text,
 )
+
+from app.storage.rollup import FIRST_TOKEN_COLUMNS, ROLLUP_SUMS
 
 metadata = MetaData()
 
@@ -206,24 +208,6 @@ usage_event = Table(
     Column("duration_ms", Integer),
     Column("cost_nano", BigInteger, nullable=False),
     Index("usage_event_when", "account_id", "occurred_at"),
-)
-
-FIRST_TOKEN_EDGES_MS = tuple(round(10 * 1.5**n) for n in range(23))
-"""Where a column of the first-token histogram ends and the next begins; the last one has no end."""
-
-FIRST_TOKEN_COLUMNS = tuple(f"first_token_{n}" for n in range(len(FIRST_TOKEN_EDGES_MS) + 1))
-
-ROLLUP_SUMS = (
-    "requests",
-    "aborted",
-    "failed",
-    "prompt_tokens",
-    "completion_tokens",
-    "image_tokens",
-    "num_images",
-    "units",
-    "interventions",
-    "cost_nano",
 )
 
 usage_rollup = Table(

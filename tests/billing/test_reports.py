@@ -30,7 +30,7 @@ from app.billing.usage import (
     quantile,
 )
 from app.storage.engine import Database
-from app.storage.tables import FIRST_TOKEN_COLUMNS, FIRST_TOKEN_EDGES_MS
+from app.storage.rollup import FIRST_TOKEN_COLUMNS, FIRST_TOKEN_EDGES_MS
 from tests.billing.conftest import Purse, outcome
 from tests.conftest import administer, with_database
 

@@ -40,12 +40,11 @@ WORDY = st.lists(
 
 
 def rebuilt(packed: bytes) -> bytes:
-    lines = []
-    place = 0
-    while place < len(packed):
-        end = place + 1 + packed[place]
-        lines.append(base64.b64encode(packed[place + 1 : end]) + b" %d\n" % len(lines))
-        place = end
+    count = int.from_bytes(packed[:4])
+    lines, place = [], 4 + count
+    for rank, length in enumerate(packed[4 : 4 + count]):
+        lines.append(base64.b64encode(packed[place : place + length]) + b" %d\n" % rank)
+        place += length
     return b"".join(lines)
 
 

@@ -6,8 +6,6 @@ import asyncio
 
 import asyncpg
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from app.base.errors import Unavailable
 from app.storage.engine import Database, is_lost
@@ -24,7 +22,7 @@ async def test_a_database_that_is_not_there_is_503_however_it_is_asked() -> None
     with pytest.raises(Unavailable) as refused:
         await nowhere.ping()
     with pytest.raises(Unavailable):
-        async with nowhere.transaction():
+        async with nowhere.connection():
             pass
     assert (refused.value.status, refused.value.code) == (503, "database_unavailable")
     assert refused.value.retry_after_s
@@ -47,34 +45,13 @@ async def test_a_connection_killed_in_the_middle_is_503_and_the_next_one_works(d
     with pytest.raises(Unavailable):
         async with database.connection() as connection:
             await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
-    with pytest.raises(Unavailable):
-        async with database.transaction() as session:
-            await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
     await database.ping()
-
-
-async def test_a_transaction_commits_unless_its_block_raises(database: Database) -> None:
-    with pytest.raises(RuntimeError):
-        async with database.transaction() as session:
-            await session.execute(text("DELETE FROM plan WHERE name = 'pro'"))
-            raise RuntimeError
-    async with database.transaction(isolation="REPEATABLE READ") as session:
-        level = await session.scalar(text("SHOW transaction_isolation"))
-        await session.execute(text("UPDATE plan SET chat_per_day = 7 WHERE name = 'ultra'"))
-    async with database.connection() as connection:
-        plans = await connection.fetch("SELECT name FROM plan WHERE name = 'pro' OR chat_per_day = 7 ORDER BY 1")
-
-    assert level == "repeatable read"
-    assert [row["name"] for row in plans] == ["pro", "ultra"]
 
 
 async def test_a_mistake_of_ours_is_not_a_lost_database(database: Database) -> None:
     with pytest.raises(asyncpg.UndefinedTableError):
         async with database.connection() as connection:
             await connection.fetch("SELECT FROM nothing")
-    with pytest.raises(DBAPIError):
-        async with database.transaction() as session:
-            await session.execute(text("SELECT FROM nothing"))
     with pytest.raises(asyncpg.DataError):
         async with database.connection() as connection:
             await connection.fetch("SELECT $1::int", "text")

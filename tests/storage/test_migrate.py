@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from alembic.script import ScriptDirectory
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.base.errors import StartRefused
 from app.storage.engine import Database
-from app.storage.migrate import downgrade, upgrade
+from app.storage.migrate import ROOT, downgrade, head, upgrade
 from app.storage.tables import metadata
 from tests.conftest import administer, with_database
 
@@ -56,15 +59,29 @@ async def test_two_processes_migrate_at_once_and_both_end_well(empty_url: str) -
     await connection.close()
 
 
-async def test_the_tables_in_code_are_those_of_the_migrations(database: Database) -> None:
-    async with database.transaction() as connection:
+async def test_the_tables_in_code_are_those_of_the_migrations(fresh_url: str) -> None:
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(fresh_url))
+    async with engine.connect() as connection:
         differences = await connection.run_sync(
             lambda sync: compare_metadata(
                 MigrationContext.configure(sync, opts={"compare_type": True, "compare_server_default": False}),
                 metadata,
             )
         )
+    await engine.dispose()
     assert differences == []
+
+
+def test_the_head_read_from_the_files_is_the_one_alembic_finds() -> None:
+    assert ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).get_current_head() == head()
+
+
+async def test_a_start_at_the_head_loads_no_alembic(fresh_url: str) -> None:
+    code = "import asyncio, sys; from app.storage.migrate import upgrade; asyncio.run(upgrade(sys.argv[1]));"
+    ran = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code + "sys.exit('alembic' in sys.modules)", fresh_url, cwd=ROOT
+    )
+    assert await ran.wait() == 0
 
 
 async def test_a_database_that_is_not_there_refuses_the_start_with_advice() -> None:
@@ -109,8 +126,8 @@ async def test_a_money_check_stands_in_the_table_too(database: Database) -> None
 
 
 async def test_plans_are_those_of_the_contract(database: Database) -> None:
-    async with database.transaction() as connection:
-        rows = await connection.execute(text("SELECT * FROM plan ORDER BY name"))
+    async with database.connection() as connection:
+        rows = await connection.fetch("SELECT * FROM plan ORDER BY name")
         assert [tuple(row) for row in rows] == [
             ("free", 20, 100, 10, 5),
             ("internal", None, None, None, None),

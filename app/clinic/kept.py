@@ -1,0 +1,63 @@
+"""The checked records of the last start, kept beside the data as Python keeps compiled code beside its source.
+
+Reading and checking the files takes seconds; unpickling what came of them 1/15 of it. The name of the kept file is a
+digest of everything that decides its content, so a changed figure, loader or interpreter is never missed. Whoever can
+write there can write the records and the code as well, which is why trusting a pickle costs nothing here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import sys
+import tempfile
+from pathlib import Path
+
+from app.clinic import records, units
+from app.clinic.records import Records, load
+
+FOLDER = "__pycache__"
+
+
+def kept_records(root: Path) -> Records:
+    """`load(root)`, from the kept file where there is one; a folder that can't be written to is no error.
+
+    Raises:
+        BadData: as `load`.
+    """
+    folder = root / "species_data" / FOLDER
+    file = folder / f"{_digest(root)}.pickle"
+    try:
+        found = pickle.loads(file.read_bytes())  # noqa: S301 - see the module docstring
+        if isinstance(found, Records):
+            return found
+    except Exception:  # noqa: BLE001, S110 - whatever is wrong with it, it is made anew
+        pass
+    read = load(root)
+    _keep(read, file)
+    return read
+
+
+def _digest(root: Path) -> str:
+    digest = hashlib.sha256(f"{sys.version}\0{pickle.HIGHEST_PROTOCOL}\0".encode())
+    sources = [Path(module.__file__ or "") for module in (records, units)]
+    for file in [*sources, *sorted((root / "species_data").rglob("*.toml"))]:
+        content = file.read_bytes()
+        digest.update(f"{file.name}\0{file.parent.name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:24]
+
+
+def _keep(read: Records, file: Path) -> None:
+    try:
+        file.parent.mkdir(exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent)
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(pickle.dumps(read, pickle.HIGHEST_PROTOCOL))
+        os.replace(name, file)
+        for old in file.parent.glob("*.pickle"):
+            if old != file:
+                old.unlink(missing_ok=True)
+    except OSError:
+        pass
