@@ -31,6 +31,7 @@ BANDS = ("minimal", "mild", "moderate", "severe", "life_threatening")
 LEVELS = ("emergency", "urgent", "routine", "home_care")
 COLOURS = ("red", "orange", "yellow", "green", "blue")
 EMESIS = ("yes", "no", "contraindicated")
+WEIGHTS = ("cardinal", "common", "possible")
 COUNTRIES = ("", "US", "EU", "UK", "CA", "AU")
 JURISDICTIONS = ("US", "EU", "UK", "CA", "AU")
 GROUPS = (
@@ -463,6 +464,67 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
+class Sign:
+    """Something an owner sees or a vet finds, and by language the phrases that say it."""
+
+    id: str
+    name: str
+    words: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A sign, or an analyte that is `high` or `low`; exactly one of `sign` and `analyte` is not "".
+
+    Attributes:
+        weight: `cardinal` is expected, `common` usual, `possible` seen; "" for a finding that argues against.
+    """
+
+    sign: str
+    analyte: str
+    direction: str
+    weight: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signalment:
+    """What animal it is; a part that is None or empty says nothing."""
+
+    age_months_min: Decimal | None = None
+    age_months_max: Decimal | None = None
+    sex: str = ""
+    neutered: bool | None = None
+    pregnant: bool | None = None
+    lactating: bool | None = None
+    breeds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A disease to think of.
+
+    Attributes:
+        only: who can have it at all (a pyometra needs a womb). signalment: who mostly has it.
+        signs: what speaks for it; against: what speaks against it.
+        cant_miss: must be named and ruled out whenever it fits, however seldom it is.
+        first_tests: what to do first to confirm it or rule it out.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    species: tuple[str, ...]
+    only: Signalment
+    signalment: Signalment
+    signs: tuple[Finding, ...]
+    against: tuple[Finding, ...]
+    urgency: str
+    cant_miss: bool
+    first_tests: tuple[str, ...]
+    notes: str
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Contact:
     """Somebody to call."""
 
@@ -495,6 +557,7 @@ class Records:
         products_by_name: full names of products (`dark chocolate`), with their toxin.
         breeds_by_name: a breed's name may exist in several species.
         sexed_words: `mare`, `gelding`, `puppy`: species, sex, neutered and juvenile as far as the word says.
+        conditions_by_name: a name like `bloat` may stand for another disease in another species.
     """
 
     drugs: Mapping[str, Drug]
@@ -504,6 +567,8 @@ class Records:
     analytes: Mapping[str, Analyte]
     flags: tuple[Flag, ...]
     contacts: tuple[Contact, ...]
+    signs: Mapping[str, Sign]
+    conditions: Mapping[str, Condition]
     drugs_by_name: Mapping[str, tuple[Drug, ...]] = field(repr=False)
     toxins_by_name: Mapping[str, Toxin] = field(repr=False)
     products_by_name: Mapping[str, tuple[Toxin, Product]] = field(repr=False)
@@ -512,6 +577,7 @@ class Records:
     analytes_by_name: Mapping[str, Analyte] = field(repr=False)
     rules_by_drug: Mapping[str, tuple[RuleRecord, ...]] = field(repr=False)
     rules_by_class: Mapping[str, tuple[RuleRecord, ...]] = field(repr=False)
+    conditions_by_name: Mapping[str, tuple[Condition, ...]] = field(repr=False)
 
     def drugs_named(self, name: str) -> tuple[Drug, ...]:
         """Every drug that this generic, synonym or brand stands for; empty for an unknown name."""
@@ -529,6 +595,11 @@ class Records:
     def analyte_named(self, name: str) -> Analyte | None:
         """The analyte of a name, abbreviation or LOINC code."""
         return self.analytes_by_name.get(fold(name))
+
+    def conditions_named(self, name: str, species: str | None = None) -> tuple[Condition, ...]:
+        """Conditions of that name, of one species where it is given."""
+        found = self.conditions_by_name.get(fold(name), ())
+        return tuple(one for one in found if species is None or species in one.species)
 
     def near_drugs(self, name: str) -> list[str]:
         """Generics whose names look most like an unknown one."""
@@ -1102,6 +1173,74 @@ def _flag(table: _Table) -> Flag:
     return flag
 
 
+def _sign(table: _Table) -> Sign:
+    identity, words = _identity(table), table.by_language("words")
+    if not words.get("en"):
+        raise table.wrong("words", "must have English phrases")
+    sign = Sign(identity, table.text("name", identity.replace("-", " ")), words)
+    table.end()
+    return sign
+
+
+def _finding(table: _Table, weighed: bool) -> Finding:
+    sign, analyte = table.text("sign", ""), table.text("analyte", "")
+    if bool(sign) == bool(analyte):
+        raise table.wrong("sign", "give either sign or analyte")
+    finding = Finding(
+        sign=sign,
+        analyte=analyte,
+        direction=table.text("direction", among=("high", "low")) if analyte else "",
+        weight=table.text("weight", among=WEIGHTS) if weighed else "",
+    )
+    table.end()
+    return finding
+
+
+def _signalment(parent: _Table, key: str) -> Signalment:
+    table = parent.table(key)
+    if table is None:
+        return Signalment()
+    low, high = table.maybe_number("age_months_min", positive=False), table.maybe_number("age_months_max")
+    if low is not None and high is not None and low > high:
+        raise table.wrong("age_months_min", "is more than age_months_max")
+    result = Signalment(
+        age_months_min=low,
+        age_months_max=high,
+        sex=table.text("sex", "", among=("male", "female")),
+        neutered=table.flag("neutered"),
+        pregnant=table.flag("pregnant"),
+        lactating=table.flag("lactating"),
+        breeds=table.texts("breeds"),
+    )
+    table.end()
+    return result
+
+
+def _condition(root: _Table) -> Condition:
+    condition = Condition(
+        name=root.text("name"),
+        names=root.texts("names"),
+        species=root.texts("species", required=True),
+        only=_signalment(root, "only"),
+        signalment=_signalment(root, "signalment"),
+        signs=tuple(_finding(table, weighed=True) for table in root.tables("signs")),
+        against=tuple(_finding(table, weighed=False) for table in root.tables("against")),
+        urgency=root.text("urgency", among=LEVELS[:3]),
+        cant_miss=bool(root.flag("cant_miss", False)),
+        first_tests=root.texts("first_tests", required=True),
+        notes=root.text("notes", ""),
+        sources=root.sources(),
+    )
+    root.end()
+    if not condition.signs:
+        raise root.wrong("signs", "is missing")
+    every = [(one.sign, one.analyte, one.direction) for one in (*condition.signs, *condition.against)]
+    for one in every:
+        if every.count(one) > 1:
+            raise root.wrong("signs", f"{one[0] or one[1]!r} is there twice")
+    return condition
+
+
 def _contact(table: _Table) -> Contact:
     contact = Contact(
         name=table.text("name"),
@@ -1126,6 +1265,8 @@ class _Shelves:
     analytes: dict[str, Analyte] = field(default_factory=dict)
     flags: list[Flag] = field(default_factory=list)
     contacts: list[Contact] = field(default_factory=list)
+    signs: list[Sign] = field(default_factory=list)
+    conditions: dict[str, Condition] = field(default_factory=dict)
     files: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
@@ -1145,7 +1286,11 @@ def _read_file(shelves: _Shelves, folder: str, file: Path, name: str) -> None:
         shelves.contacts += [_contact(table) for table in root.tables("contact")]
         root.end()
         return
-    record: Drug | Toxin | Species | Analyte
+    if folder == "conditions" and file.stem == "signs":
+        shelves.signs += [_sign(table) for table in root.tables("sign")]
+        root.end()
+        return
+    record: Drug | Toxin | Species | Condition | Analyte
     if folder == "drugs":
         record = _drug(root)
         key = record.generic
@@ -1158,6 +1303,10 @@ def _read_file(shelves: _Shelves, folder: str, file: Path, name: str) -> None:
         record = _species(root)
         key = record.name
         shelves.species[key] = record
+    elif folder == "conditions":
+        record = _condition(root)
+        key = record.name
+        shelves.conditions[key] = record
     else:
         record = _analyte(root)
         key = record.name
@@ -1167,7 +1316,7 @@ def _read_file(shelves: _Shelves, folder: str, file: Path, name: str) -> None:
     shelves.files[folder, key] = name
 
 
-FOLDERS = ("species", "drugs", "rules", "toxins", "analytes", "triage")
+FOLDERS = ("species", "drugs", "rules", "toxins", "analytes", "triage", "conditions")
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path, str]]:
@@ -1243,6 +1392,8 @@ def _spread_groups(shelves: _Shelves) -> None:
             no_thresholds=tuple(replace(row, species=spread(row.species)) for row in toxin.no_thresholds),
         )
     shelves.flags = [replace(flag, species=spread(flag.species)) for flag in shelves.flags]
+    for name, condition in shelves.conditions.items():
+        shelves.conditions[name] = replace(condition, species=spread(condition.species))
 
 
 def _across(shelves: _Shelves) -> Iterator[BadData]:
@@ -1320,6 +1471,36 @@ def _across(shelves: _Shelves) -> Iterator[BadData]:
         for animal in flag.species:
             if animal not in known:
                 yield BadData("species_data/triage", f"flag[{flag.id}]", f"species {animal!r} has no file in species/")
+    for sign in shelves.signs:
+        file = "species_data/conditions/signs.toml"
+        yield from twice("sign id", (sign.id,), f"{sign.id}/{id(sign)}", file)
+        yield from twice("sign phrase", (word for words in sign.words.values() for word in words), sign.id, file)
+    yield from _conditions_across(shelves)
+
+
+def _conditions_across(shelves: _Shelves) -> Iterator[BadData]:
+    """Species, breeds, signs and analytes that conditions name, and names that two of one species share."""
+    signs = {sign.id for sign in shelves.signs}
+    owners: dict[tuple[str, str], str] = {}
+    for name, condition in shelves.conditions.items():
+        file = shelves.files.get(("conditions", name), name)
+        animals = [shelves.species[animal] for animal in condition.species if animal in shelves.species]
+        for animal in condition.species:
+            if animal not in shelves.species:
+                yield BadData(file, "species", f"{animal!r} has no file in species/")
+            for word in (name, *condition.names):
+                other = owners.setdefault((animal, fold(word)), name)
+                if other != name:
+                    yield BadData(file, "names", f"{word!r} is also of {other}, in the {animal}")
+        breeds = {fold(word) for animal in animals for breed in animal.breeds for word in (breed.name, *breed.names)}
+        for breed_name in (*condition.only.breeds, *condition.signalment.breeds):
+            if fold(breed_name) not in breeds:
+                yield BadData(file, "breeds", f"{breed_name!r} is no breed of {', '.join(condition.species)}")
+        for finding in (*condition.signs, *condition.against):
+            if finding.sign and finding.sign not in signs:
+                yield BadData(file, "signs", f"{finding.sign!r} is not in signs.toml")
+            if finding.analyte and finding.analyte not in shelves.analytes:
+                yield BadData(file, "signs", f"{finding.analyte!r} has no file in analytes/")
 
 
 def _slip(name: str, known: set[str], file: str, key: str, kind: str) -> Iterator[BadData]:
@@ -1368,6 +1549,10 @@ def _records(shelves: _Shelves) -> Records:
     for analyte in shelves.analytes.values():
         for name in (analyte.name, *analyte.names, *((analyte.loinc,) if analyte.loinc else ())):
             analytes[fold(name)] = analyte
+    conditions: dict[str, tuple[Condition, ...]] = {}
+    for condition in shelves.conditions.values():
+        for name in {fold(name): None for name in (condition.name, *condition.names)}:
+            conditions[name] = (*conditions.get(name, ()), condition)
     by_drug: dict[str, tuple[RuleRecord, ...]] = {}
     by_class: dict[str, tuple[RuleRecord, ...]] = {}
     for _, rule in shelves.rules:
@@ -1383,6 +1568,8 @@ def _records(shelves: _Shelves) -> Records:
         analytes=shelves.analytes,
         flags=tuple(shelves.flags),
         contacts=tuple(shelves.contacts),
+        signs={sign.id: sign for sign in shelves.signs},
+        conditions=shelves.conditions,
         drugs_by_name=drugs,
         toxins_by_name=toxins,
         products_by_name=products,
@@ -1391,6 +1578,7 @@ def _records(shelves: _Shelves) -> Records:
         analytes_by_name=analytes,
         rules_by_drug=by_drug,
         rules_by_class=by_class,
+        conditions_by_name=conditions,
     )
 
 

@@ -511,6 +511,33 @@ country = "EU"
 kind = "poison_line"
 {S}
 """
+SIGNS = """
+[[sign]]
+id = "vomiting"
+words = { en = ["vomiting", "throwing up"], es = ["vomita"] }
+
+[[sign]]
+id = "big-belly"
+name = "swollen belly"
+words = { en = ["bloated"] }
+"""
+SWELLING = f"""
+name = "swelling"
+names = ["bloat", "SD"]
+species = ["dog"]
+only = {{ sex = "female", neutered = false }}
+signalment = {{ age_months_min = 60, age_months_max = 200, breeds = ["lassie"] }}
+signs = [
+  {{ sign = "big-belly", weight = "cardinal" }},
+  {{ analyte = "creatinine", direction = "high", weight = "common" }},
+]
+against = [{{ sign = "vomiting" }}]
+urgency = "emergency"
+cant_miss = true
+first_tests = ["radiographs"]
+notes = "Hurry."
+{S}
+"""
 FILES = {
     "species/dog": DOG,
     "species/cat": CAT,
@@ -528,6 +555,8 @@ FILES = {
     "toxins/sour": SOUR,
     "analytes/creatinine": ANALYTE,
     "triage/all": TRIAGE,
+    "conditions/signs": SIGNS,
+    "conditions/swelling": SWELLING,
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 from app.base.errors import BadData
 from app.clinic.records import Records, cross_check, load, problems, ruleset
 from tests.clinic.conftest import ROOT
-from tests.clinic.made import ALPHA, CAT, DAILY, FLOWER, PILL, RULES, S, dose, made, write
+from tests.clinic.made import ALPHA, CAT, DAILY, FLOWER, PILL, RULES, SIGNS, SWELLING, S, dose, made, write
 
 PRINTED = '\nas_printed = { min = 1, max = 1, unit = "mg/lb" }'
 CAT_IV = 'trigger = { species = ["cat"], route = ["IV"] }'
@@ -142,6 +142,23 @@ def test_a_far_dose_that_says_why_passes_the_cross_check(tmp_path: Path) -> None
         ("triage__all", ('all_of = [["straining"], ["pee"]]', 'all_of = ["x"]'), "must be a list of lists of words"),
         ("triage__all", ('species = ["cat"]', 'species = ["zebra"]'), "species 'zebra' has no file"),
         ("triage__all", ('vtl_colour = "red"', 'vtl_colour = "pink"'), "must be one of red, orange"),
+        ("conditions__signs", ('en = ["bloated"]', 'es = ["hinchado"]'), "words: must have English phrases"),
+        ("conditions__signs", ('id = "big-belly"', 'id = "vomiting"'), "sign id 'vomiting' is also"),
+        ("conditions__signs", ('en = ["bloated"]', 'en = ["Throwing up"]'), "phrase 'Throwing up' is also of vomiting"),
+        ("conditions__signs", (SIGNS[:9], "\n[[sing]]"), "sing: is not a key we know"),
+        ("conditions__swelling", ('sign = "big-belly", ', ""), "give either sign or analyte"),
+        ("conditions__swelling", ('sign = "big-belly"', 'sign = "big-nose"'), "'big-nose' is not in signs.toml"),
+        ("conditions__swelling", ('analyte = "creatinine"', 'analyte = "zinc"'), "'zinc' has no file in analytes/"),
+        ("conditions__swelling", ('direction = "high", ', ""), "direction: is missing"),
+        ("conditions__swelling", ('weight = "cardinal"', 'weight = "0.9"'), "must be one of cardinal, common"),
+        ("conditions__swelling", ('sign = "vomiting"', 'sign = "big-belly"'), "'big-belly' is there twice"),
+        ("conditions__swelling", ('species = ["dog"]', 'species = ["zebra"]'), "'zebra' has no file in species/"),
+        ("conditions__swelling", ('breeds = ["lassie"]', 'breeds = ["DSH"]'), "'DSH' is no breed of dog"),
+        ("conditions__swelling", ("age_months_min = 60", "age_months_min = 900"), "more than age_months_max"),
+        ("conditions__swelling", ('urgency = "emergency"', 'urgency = "home_care"'), "must be one of emergency"),
+        ("conditions__swelling", ('first_tests = ["radiographs"]', ""), "first_tests: must be a list of words"),
+        ("conditions__swelling", ("signs = [", "sings = ["), "sings: is not a key we know"),
+        ("conditions__swelling", SWELLING[: SWELLING.index("signs =")] + SWELLING[SWELLING.index("urg") :], "signs:"),
         ("drugs__empty", "", "generic: is missing"),
         ("drugs__odd", 'generic = "odd"\nformulation = 3', "class: must be a list of words"),
         ("drugs__odd", 'generic = "odd"\nclass = ["x"]\nformulation = 3', "formulation: must be a list of tables"),
@@ -246,6 +263,32 @@ def test_a_drug_that_only_rules_name_is_known_by_name(tmp_path: Path) -> None:
 
     assert not drug.has_record
     assert drug.doses == ()
+
+
+def test_a_condition_is_read_whole_and_found_by_any_of_its_names(tmp_path: Path) -> None:
+    records = made(tmp_path)
+    (found,) = records.conditions_named("Bloat", "dog")
+    high, swollen = found.signs[1], found.signs[0]
+
+    assert records.conditions_named("bloat", "cat") == () == records.conditions_named("glanders")
+    assert (found.only.sex, found.only.neutered, found.signalment.breeds) == ("female", False, ("lassie",))
+    assert (swollen.sign, swollen.weight, high.analyte, high.direction) == (
+        "big-belly", "cardinal", "creatinine", "high",
+    )  # fmt: skip
+    assert (found.against[0].sign, found.against[0].weight) == ("vomiting", "")
+    assert records.signs["big-belly"].name == "swollen belly"
+    assert records.signs["vomiting"].words["es"] == ("vomita",)
+
+
+def test_two_conditions_share_a_name_only_in_different_species(tmp_path: Path) -> None:
+    cattle = SWELLING.replace('"swelling"', '"ruminal tympany"').replace('"dog"', '"cattle"')
+    other = cattle.replace('signalment = { age_months_min = 60, age_months_max = 200, breeds = ["lassie"] }', "")
+
+    records = made(tmp_path, conditions__ruminal_tympany=other)
+
+    assert [one.name for one in records.conditions_named("bloat")] == ["ruminal tympany", "swelling"]
+    with pytest.raises(BadData, match="'bloat' is also of ruminal tympany, in the dog"):
+        made(tmp_path, conditions__ruminal_tympany=other.replace('"cattle"', '"dog"'))
 
 
 def test_the_ruleset_changes_with_any_byte_of_data_or_prompt(tmp_path: Path) -> None:
