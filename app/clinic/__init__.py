@@ -14,6 +14,7 @@ from app.base.messages import Ask, Facts
 from app.clinic import assessment, listing, reading
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
+from app.clinic.kept import kept_records
 from app.clinic.patient import Patient, PatientShape, need, normalise
 from app.clinic.prescribing import DoseQuestion, prescribe
 from app.clinic.questions import (
@@ -26,7 +27,6 @@ from app.clinic.questions import (
     Question,
     body,
 )
-from app.clinic.kept import kept_records
 from app.clinic.records import Records, ruleset
 from app.clinic.safety import Prompts, SafetyGuard, load_prompts, render_prompt
 from app.clinic.units import shown

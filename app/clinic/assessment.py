@@ -14,10 +14,20 @@ from app.clinic import safety
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
 from app.clinic.lexicon import ORDINARY, VERBS, folded, vocabulary
-from app.clinic.patient import LINES_MAX, Patient, PatientShape, need, normalise
+from app.clinic.patient import (
+    FIGURE_MAX,
+    LINES_MAX,
+    AgeSaid,
+    Patient,
+    PatientSaid,
+    PatientShape,
+    WeightSaid,
+    need,
+    normalise,
+)
 from app.clinic.prescribing import DoseQuestion, prescribe
 from app.clinic.questions import body
-from app.clinic.reading import Animal, Exposure, Medication, Reading, Sign, read
+from app.clinic.reading import AGE_MONTHS_MAX, Animal, Exposure, Medication, Reading, Sign, read
 from app.clinic.records import Records
 from app.clinic.triage import triage
 from app.clinic.units import fold
@@ -52,6 +62,8 @@ _LANGUAGE_WORDS = {
         "ele ela consegue foi"
     ),
 }
+_ALL_LANGUAGE_WORDS = frozenset().union(*_LANGUAGE_WORDS.values())
+_EATING = frozenset(word for word, kind in VERBS.items() if kind == "ate")
 _DRUG_ENDINGS = (
     "azole", "cillin", "mycin", "floxacin", "oxicam", "profen", "coxib", "azepam", "azolam", "barbital", "cycline",
     "mectin", "quantel", "setron", "morphone", "thiazide", "semide", "solone", "tidine", "laner", "midine", "sartan",
@@ -113,7 +125,7 @@ def facts_for(
         names |= {one.name: one.species for one in said[-1].animals if one.name and one.name not in names}
     animals, readings = _merged(said)
     unknown = [name for reading in said for name in _unknown_drugs(reading, records)]
-    uncovered = next((word for reading in said for word in folded(reading.text).split() if word in _UNCOVERED), None)
+    uncovered = next((word for reading in said for word in _those(_UNCOVERED, reading)), None)
     if uncovered is not None and not given and all(animal.species is None for animal in animals):
         given = [_given(0, {"species": uncovered}, records, today)]
     known, places = _together(given, animals, readings, records, today)
@@ -135,7 +147,7 @@ def facts_for(
         if one.status != "denied"
     ]
     for reading in said:
-        if any(VERBS.get(word) == "ate" for word in folded(reading.text).split()):
+        if not _EATING.isdisjoint(reading.words):
             eaten = _unknown_drugs(reading, records)
             met += [Exposure(name, name, (0, 0), status="happened", animal=_placed(None, [], known)) for name in eaten]
     unplaced = len(known) > 1 and None in {*(one.animal for one in medications), *(one.animal for one in met)}
@@ -179,11 +191,18 @@ def facts_for(
     )
 
 
+def _those(words: frozenset[str], reading: Reading) -> list[str]:
+    """The words of a reading that are among these, in its order."""
+    return [] if words.isdisjoint(reading.words) else [word for word in reading.words if word in words]
+
+
 def _language(reading: Reading) -> str:
     """The language of a text, where its little words tell; else English."""
     if not reading.text.isascii() and any("\u3400" <= letter <= "\u9fff" for letter in reading.text):
         return "zh"
-    words = set(reading.words)
+    words = _ALL_LANGUAGE_WORDS.intersection(reading.words)
+    if len(words - _LANGUAGE_WORDS["en"]) < 2:
+        return "en"
     counts = {name: len(words & marks) for name, marks in _LANGUAGE_WORDS.items()}
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] >= 2 and counts[best] > counts["en"] else "en"
@@ -191,7 +210,7 @@ def _language(reading: Reading) -> str:
 
 def _unknown_drugs(reading: Reading, records: Records) -> list[str]:
     """Words that are a drug's by their ending or by the list, and of which there is no record."""
-    words = dict.fromkeys(reading.words)
+    words = {word: None for word in reading.words if len(word) > _SHORT or word in _OTHER_DRUGS}
     return [
         word for word in words
         if (word in _OTHER_DRUGS and not records.drugs_named(word))
@@ -225,10 +244,7 @@ def _pictures(messages: Sequence[Message]) -> bool:
 
 
 def _on_topic(readings: Sequence[Reading]) -> bool:
-    return any(
-        reading.analytes or reading.asks_dose or not _TOPIC.isdisjoint(folded(reading.text).split())
-        for reading in readings
-    )
+    return any(reading.analytes or reading.asks_dose or not _TOPIC.isdisjoint(reading.words) for reading in readings)
 
 
 def _merged(said: list[Reading]) -> tuple[list[Animal], list[Reading]]:
@@ -311,9 +327,10 @@ def _together(
     Where nothing was given the animals of the words are the patients, in their order. A place is None where several
     patients may be meant.
     """
-    shapes = [_shape(animal, place, readings, len(animals), records) for place, animal in enumerate(animals)]
     if not given:
-        return [_plausible(shape, records) for shape in shapes], list(range(len(animals)))
+        heard = [_spoken(animal, place, readings, len(animals), records) for place, animal in enumerate(animals)]
+        return heard, list(range(len(animals)))
+    shapes = [_shape(animal, place, readings, len(animals), records) for place, animal in enumerate(animals)]
     places = _matched(given, animals)
     result = list(given)
     for place, index in enumerate(places):
@@ -404,12 +421,48 @@ def _plausible(shape: Json, records: Records) -> Patient:
         return _plausible(rest if len(rest) < len(shape) else {"species": shape.get("species")}, records)
 
 
+def _spoken(animal: Animal, place: int, readings: Sequence[Reading], count: int, records: Records) -> Patient:
+    """The patient of words alone, as `_plausible` gives it, without a body in between."""
+    age, weight = animal.age, animal.weight
+    if age is not None and (animal.age_months or 0) > AGE_MONTHS_MAX:
+        age = None
+    try:
+        return normalise(
+            PatientSaid(
+                name=animal.name,
+                species=animal.species,
+                breed=animal.breed,
+                sex=animal.sex,
+                neutered=animal.neutered,
+                age=None if age is None else AgeSaid(*age),
+                weight=None if weight is None or weight[0] <= 0 or weight[0] > FIGURE_MAX else WeightSaid(*weight),
+                pregnant=animal.pregnant,
+                lactating=animal.lactating,
+                production_class=animal.production_class,
+                conditions=animal.conditions,
+                medications=_current(place, readings, count, records),
+                spans={name: list(span) for name, span in animal.spans.items()},
+            ),
+            records,
+        )
+    except Invalid:
+        return _plausible(_shape(animal, place, readings, count, records), records)
+
+
 def _shape(animal: Animal, place: int, readings: Sequence[Reading], count: int, records: Records) -> Json:
     shape = animal.to_json()
     if shape.get("weight") is not None and shape["weight"]["value"] <= 0:
         del shape["weight"], shape["weight_kg"]
     shape.pop("weight_kg", None)
     shape.pop("age_months", None)
+    if current := _current(place, readings, count, records):
+        shape["medications"] = current
+    shape["spans"] = {name: list(span) for name, span in animal.spans.items()}
+    return shape
+
+
+def _current(place: int, readings: Sequence[Reading], count: int, records: Records) -> list[str]:
+    """What an animal gets already, as lines."""
     current = [
         _line(one)
         for reading in readings
@@ -422,10 +475,7 @@ def _shape(animal: Animal, place: int, readings: Sequence[Reading], count: int, 
             for met in reading.exposures
         )
     ]
-    if current:
-        shape["medications"] = list(dict.fromkeys(line for line in current if line))[:LINES_MAX]
-    shape["spans"] = {name: list(span) for name, span in animal.spans.items()}
-    return shape
+    return list(dict.fromkeys(line for line in current if line))[:LINES_MAX]
 
 
 def _is_toxin(one: Medication, substance: str, records: Records) -> bool:

@@ -32,7 +32,7 @@ def kept_records(root: Path) -> Records:
         found = pickle.loads(file.read_bytes())  # noqa: S301 - see the module docstring
         if isinstance(found, Records):
             return found
-    except Exception:  # noqa: BLE001, S110 - whatever is wrong with it, it is made anew
+    except Exception:  # noqa: S110 - whatever is wrong with it, it is made anew
         pass
     read = load(root)
     _keep(read, file)
@@ -55,7 +55,7 @@ def _keep(read: Records, file: Path) -> None:
         handle, name = tempfile.mkstemp(dir=file.parent)
         with os.fdopen(handle, "wb") as opened:
             opened.write(pickle.dumps(read, pickle.HIGHEST_PROTOCOL))
-        os.replace(name, file)
+        Path(name).replace(file)
         for old in file.parent.glob("*.pickle"):
             if old != file:
                 old.unlink(missing_ok=True)

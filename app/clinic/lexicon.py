@@ -88,8 +88,9 @@ def scan(text: str) -> tuple[list[str], list[re.Match[str]]]:
     """
     low = folded(text)
     matches = list(TOKEN.finditer(low))
-    same = SAME.get
-    words = [same(word := match[0], word) for match in matches]
+    words = [match[0] for match in matches]
+    if not SAME.keys().isdisjoint(words):
+        words = [SAME.get(word, word) for word in words]
     if "'" in low:
         words = [word[:-2] if word[-2:] == "'s" else word for word in words]
     if "." in low and _DOTTED.search(low):
@@ -135,6 +136,7 @@ class Lexicon:
         harmless: pieces of text that the guard has seen mean nothing -> whether they end inside a word.
         harmless_words: words that the guard has looked up before and that begin no name.
         starters: words that it has looked up and that begin a name of several words -> what may follow.
+        dull: words that the reader has looked up before and that say nothing on their own or as the first of several.
     """
 
     root: Node
@@ -146,6 +148,7 @@ class Lexicon:
     harmless: dict[str, bool]
     harmless_words: set[str]
     starters: dict[str, Node]
+    dull: set[str]
 
 
 FREQUENCIES: dict[str, tuple[int, int] | None] = {
@@ -377,7 +380,7 @@ def build(records: Records) -> Lexicon:
             near.setdefault(key, (word, terms))
     starts = {word[:size] for word in hazards for size in range(1, len(word) + 1)}
     heads = frozenset(word[:4] for word in fuzzy)
-    return Lexicon(root, signs, near, heads, hazards, frozenset(starts), {}, set(), {})
+    return Lexicon(root, signs, near, heads, hazards, frozenset(starts), {}, set(), {}, set())
 
 
 def _drop(root: Node, name: str, kind: str, value: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Context, Decimal
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
@@ -180,6 +180,62 @@ class PatientShape(Shape):
     span: Span | None = None
     spans: dict[str, Any] | None = None
 
+    def said(self) -> Json:
+        """The fields that say something."""
+        return self.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"medications"})
+
+
+class AgeSaid(NamedTuple):
+    """An age that a text gives."""
+
+    value: Decimal
+    unit: str
+
+
+class WeightSaid(NamedTuple):
+    """A weight that a text gives."""
+
+    value: Decimal
+    unit: str
+    measured_on: date | None = None
+
+
+@dataclass(slots=True)
+class PatientSaid:
+    """A patient as a text gives it: fields of `PatientShape` whose values are right already, without its checks."""
+
+    name: str | None
+    species: str | None
+    breed: str | None
+    sex: str | None
+    neutered: bool | None
+    age: AgeSaid | None
+    weight: WeightSaid | None
+    pregnant: bool | None
+    lactating: bool | None
+    production_class: str | None
+    conditions: tuple[str, ...]
+    medications: list[str]
+    spans: Json
+    age_months: Decimal | None = None
+    birth_date: date | None = None
+    weight_kg: Decimal | None = None
+    ideal_weight_kg: Decimal | None = None
+    body_condition: ConditionScore | None = None
+    genotype: tuple[GenotypeShape, ...] = ()
+    food_producing: bool | None = None
+    allergies: tuple[str, ...] = ()
+
+    def said(self) -> Json:
+        """The fields that say something."""
+        said: Json = {} if self.name is None else {"name": self.name}
+        for name in ("neutered", "pregnant", "lactating", "production_class"):
+            value = getattr(self, name)
+            if value is not None:
+                said[name] = value
+        said["spans"] = self.spans
+        return said
+
 
 @dataclass(frozen=True, slots=True)
 class Patient:
@@ -226,7 +282,7 @@ def need(what: str, why: str, ask: str) -> Json:
     return {"field": what, "why": why, "ask": ask}
 
 
-def normalise(given: PatientShape, records: Records, today: date | None = None) -> Patient:
+def normalise(given: PatientShape | PatientSaid, records: Records, today: date | None = None) -> Patient:
     """The patient in our words; what can't be true is asked about and not computed with.
 
     Args:
@@ -250,7 +306,6 @@ def normalise(given: PatientShape, records: Records, today: date | None = None) 
     if food_producing is None and species is not None and species.food_producing:
         food_producing = True
     genes = {fold(test.gene): _carries(test.result) for test in given.genotype}
-    shape = given.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"medications"})
     return Patient(
         species=species,
         species_words=given.species or "",
@@ -271,13 +326,13 @@ def normalise(given: PatientShape, records: Records, today: date | None = None) 
         allergies=tuple(given.allergies),
         medications=tuple(given.medications),
         needs=tuple(needs),
-        shape=_outward(shape, given, species, breed, sex, neutered, age_months, weight_kg),
+        shape=_outward(given.said(), given, species, breed, sex, neutered, age_months, weight_kg),
     )
 
 
 def _outward(
     shape: Json,
-    given: PatientShape,
+    given: PatientShape | PatientSaid,
     species: Species | None,
     breed: Breed | None,
     sex: str | None,
@@ -317,7 +372,7 @@ def _medication(line: MedicationShape) -> Json:
 
 
 def _kind(
-    given: PatientShape, records: Records, needs: list[Json]
+    given: PatientShape | PatientSaid, records: Records, needs: list[Json]
 ) -> tuple[Species | None, Breed | None, str | None, bool | None, bool | None]:
     """Species, breed, sex, neutered and juvenile out of words that often say several at once (`mare`, `DSH`)."""
     sex, neutered, juvenile = None, given.neutered, None
@@ -386,7 +441,7 @@ def _carries(result: str) -> bool:
     return words not in _CLEAR
 
 
-def _age_months(given: PatientShape, today: date | None) -> Decimal | None:
+def _age_months(given: PatientShape | PatientSaid, today: date | None) -> Decimal | None:
     """Age [months] of whichever form was given.
 
     Raises:
@@ -412,7 +467,7 @@ def _age_months(given: PatientShape, today: date | None) -> Decimal | None:
     return months
 
 
-def _weight_kg(given: PatientShape) -> Decimal | None:
+def _weight_kg(given: PatientShape | PatientSaid) -> Decimal | None:
     """Weight [kg] of whichever form was given, exact.
 
     Raises:

@@ -409,6 +409,8 @@ _NO_DOSE_G = 60
 """Nobody gives this much of a drug at once; so many grams are an animal [g]."""
 _BESIDE = frozenset((",", "(", ":", "-", "is", "at", "approx", "about", "~", "weighs"))
 _REACH = 60
+_DULL_WORDS_MAX = 50_000
+_DULL_LENGTH_MAX = 40
 _NEARBY = 24
 _NEEDS_MAX = 20
 _ASK_REACH = 6
@@ -660,25 +662,29 @@ class _Reader:
         return tuple(self._medication(one, "mentioned", None) for one in self._mentions() if one.drugs)
 
     def _sentences(self) -> list[int]:
+        """The sentence of every word."""
+        words = self.words
         numbers: list[int] = []
         current = 0
-        words = self.words
-        for place, word in enumerate(words):
-            numbers.append(current)
-            if word in _ENDS:
-                if word == "." and place and words[place - 1] in _SOFT and place + 1 < len(words):
-                    start = self.matches[place + 1].start()
-                    if self.text[start : start + 1].islower() or self.text[start : start + 1].isdigit():
-                        continue
-                current += 1
+        for place in [] if _ENDS.isdisjoint(words) else [place for place, word in enumerate(words) if word in _ENDS]:
+            if words[place] == "." and place and words[place - 1] in _SOFT and place + 1 < len(words):
+                start = self.matches[place + 1].start()
+                if self.text[start : start + 1].islower() or self.text[start : start + 1].isdigit():
+                    continue
+            numbers += [current] * (place + 1 - len(numbers))
+            current += 1
+        numbers += [current] * (len(words) - len(numbers))
         return numbers
 
     def _collect(self) -> None:
-        """Sort what the words mean into kinds; one pass."""
-        words, known, root, heads = self.words, self.known, self.known.root, self.known.fuzzy_heads
-        place, last = 0, len(words)
-        foreign: bool | None = None
-        while place < last:
+        """Sort what the words mean into kinds; one pass over those that mean something."""
+        words, known, root = self.words, self.known, self.known.root
+        dull = known.dull
+        place, foreign = 0, None
+        for at in [at for at, word in enumerate(words) if word not in dull]:
+            if at < place:
+                continue
+            place = at
             word = words[place]
             node = root.get(word)
             if node is not None:
@@ -702,12 +708,12 @@ class _Reader:
                 if found is not None:
                     self.figures.append(found)
                     place = found.end
-                    continue
-            elif node is None and len(word) >= 6 and word[:4] in heads:
-                terms_near = misspelt(known, word)
-                if terms_near is not None:
-                    self.substances.append((place, place + 1, terms_near))
-            place += 1
+            elif node is None:
+                near = misspelt(known, word)
+                if near is not None:
+                    self.substances.append((place, place + 1, near))
+                elif len(dull) < _DULL_WORDS_MAX and len(word) <= _DULL_LENGTH_MAX:
+                    dull.add(word)
 
     def _capital(self, term: Term, place: int, end: int) -> bool:
         """`MN` and `FI` count in capitals, or beside an age, a breed or a species."""
@@ -1494,9 +1500,12 @@ class _Reader:
         signs, words, last = self.known.signs, self.words, len(self.words)
         phrases: dict[int, tuple[int, int]] = {}
         grouped: dict[tuple[int, int], dict[int, list[tuple[int, int]]]] = {}
-        for place in range(last):
-            first = signs.get(words[place])
-            ways = [] if first is None else [(first, place + 1, 0)]
+        for place in [place for place, word in enumerate(words) if word in signs]:
+            first = signs[words[place]]
+            after = words[place + 1] if place + 1 < last else ""
+            if after not in first and "" not in first and after not in _FILLERS:
+                continue
+            ways = [(first, place + 1, 0)]
             while ways:
                 node, end, skipped = ways.pop()
                 for index, group in node.get("", ()):
@@ -1505,10 +1514,13 @@ class _Reader:
                         groups.setdefault(group, []).append((place, end))
                     elif index not in phrases and not self._denied(place, end):
                         phrases[index] = (place, end)
-                if end < last and words[end] in _FILLERS and skipped < _SKIPPED_MAX:
+                if end == last:
+                    continue
+                following = words[end]
+                if following in _FILLERS and skipped < _SKIPPED_MAX:
                     ways.append((node, end + 1, skipped + 1))
-                if end < last and (following := node.get(words[end])) is not None:
-                    ways.append((following, end + 1, skipped))
+                if following in node:
+                    ways.append((node[following], end + 1, skipped))
         flags = self.records.flags
         for (index, _), groups in grouped.items():
             if index in phrases or len(groups) < len(flags[index].all_of):

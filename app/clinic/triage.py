@@ -30,6 +30,17 @@ _TIMES: dict[str, tuple[int | None, str]] = {
 _ASK_MAX = 6
 
 
+_QUIET = Triage(
+    level="routine",
+    see_within_min=None,
+    vtl_colour="green",
+    reason="No red flag was named; that is not a clean bill of health.",
+    red_flags=(),
+    ask_next=(),
+    contacts=(),
+)
+
+
 def triage(
     said: Reading | str,
     patient: Mapping[str, Any] | None,
@@ -50,6 +61,8 @@ def triage(
     reading = read(said, records) if isinstance(said, str) else said
     known = patient or {}
     raised = list(_raised(reading, known, records))
+    if not raised and not exposures:
+        return _QUIET
     poisonings = [_poisoning(answer) for answer in exposures]
     worst = min([*(_RANKS[flag.level] for flag, _ in raised), *(_RANKS[row["level"]] for row in poisonings)], default=2)
     level = cast("Level", next(name for name, rank in _RANKS.items() if rank == worst))
@@ -67,7 +80,7 @@ def triage(
         level=level,
         see_within_min=minutes,
         vtl_colour=colour,
-        reason=" ".join(dict.fromkeys(reasons)) or "No red flag was named; that is not a clean bill of health.",
+        reason=" ".join(dict.fromkeys(reasons)) or _QUIET.reason,
         red_flags=(
             *(row["flag"] for row in poisonings if row["flag"]),
             *(_shown(flag, span) for flag, span in raised if flag.level in ("emergency", "urgent")),

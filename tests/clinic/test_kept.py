@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -58,9 +57,9 @@ def test_a_kept_file_that_is_no_set_of_records_is_made_anew(tmp_path: Path, cont
 def test_a_folder_that_cannot_be_written_to_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write(tmp_path)
 
-    def refuse(one: str, other: Path) -> None:
+    def refuse(one: Path, other: Path) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
 
     assert kept_records(root) == load(root)
