@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import signal
@@ -122,7 +123,9 @@ def what_never_changes() -> tuple[Clinic, Encoding]:
     Raises:
         BadData: a file is wrong.
     """
-    return open_clinic(ROOT), load_encoding()
+    clinic = open_clinic(ROOT)
+    clinic.warm_up()
+    return clinic, load_encoding()
 
 
 @asynccontextmanager
@@ -185,9 +188,24 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
+@asynccontextmanager
+async def open_worker(settings: Settings) -> AsyncIterator[House]:
+    """The house of a process that does nothing else.
+
+    What the start has made lives as long as the process: the garbage collector, which took a fifth of every request's
+    time, needn't look at it again, and may wait for more than 700 new things before it looks at those.
+    """
+    gc.disable()
+    async with open_house(settings) as house:
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 20)
+        gc.enable()
+        yield house
+
+
 def create_app() -> ASGIApp:
     """The ASGI application of one worker, from the environment."""
     configure_logging()
     end_with_parent()
     settings = read_settings(os.environ, Path(".env"))
-    return api.create(lambda: open_house(settings), version=VERSION)
+    return api.create(lambda: open_worker(settings), version=VERSION)

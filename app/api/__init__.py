@@ -17,7 +17,7 @@ from app.api.clinic import ClinicController
 from app.api.credits import CreditsController
 from app.api.errors import render
 from app.api.front import Front
-from app.api.guards import admit, no_stray_query, provide_caller, provide_house
+from app.api.guards import admit, provide_caller, provide_house
 from app.api.health import HealthController
 from app.api.keys import KeysController, OwnKeyController
 from app.api.models import ModelsController
@@ -49,7 +49,7 @@ def create(open_house: Callable[[], AbstractAsyncContextManager[House]], *, vers
 
     app = Litestar(
         route_handlers=[
-            Router("/v1", route_handlers=list(CONTROLLERS), guards=[admit, no_stray_query]),
+            Router("/v1", route_handlers=list(CONTROLLERS), guards=[admit]),
             HealthController,
             SchemaController,
         ],

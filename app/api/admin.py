@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from app.accounts.accounts import DEFAULT_PLAN, NAME_CHARACTERS_MAX, PLAN_OF_LOAD_TESTS, Account
 from app.accounts.key_rows import FIRST_KEY_SCOPES, KeyTerms
 from app.api.body import read_body, read_query
-from app.api.guards import GivenHouse, needs_scope
+from app.api.guards import GivenHouse
 from app.api.keys import ITEMS_MAX, listed, page_of, stored_id
 from app.base.clock import rfc3339
 from app.base.errors import Invalid, NotFound
@@ -143,7 +143,7 @@ class AdminController(Controller):
     """What the `vetx` command does, over HTTP."""
 
     path = "/admin"
-    guards = [needs_scope("admin")]
+    opt = {"scope": "admin"}
     tags = ["admin"]
 
     @get("/accounts", opt={"query": AccountsQuery})

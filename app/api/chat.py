@@ -14,7 +14,7 @@ from litestar.types import ASGIApp
 from app.api.body import must_be_json, parse_body, raw_body
 from app.api.chat_request import ChatRequest
 from app.api.front import header
-from app.api.guards import caller_of, house_of, needs_scope
+from app.api.guards import caller_of, house_of
 from app.api.shapes import answer, replayed_stream, usage
 from app.api.sse import EventStream, hung_up
 from app.base.messages import Ask
@@ -53,8 +53,8 @@ class ChatController(Controller):
     """The conversation."""
 
     path = "/chat/completions"
-    guards = [needs_scope("chat")]
     opt = {
+        "scope": "chat",
         "bucket": "generate",
         "body": ChatRequest,
         "streams": True,
@@ -131,8 +131,7 @@ class EstimateController(Controller):
     """What a call would cost, for free."""
 
     path = "/estimate"
-    guards = [needs_scope("chat")]
-    opt = {"body": ChatRequest, "refusals": [404]}
+    opt = {"scope": "chat", "body": ChatRequest, "refusals": [404]}
     tags = ["chat"]
 
     @post("", status_code=HTTP_200_OK)

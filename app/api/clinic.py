@@ -10,7 +10,7 @@ from litestar.status_codes import HTTP_200_OK
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.body import read_body, read_query
-from app.api.guards import GivenCaller, GivenHouse, needs_scope
+from app.api.guards import GivenCaller, GivenHouse
 from app.base.clock import utc_now
 from app.base.messages import Caller
 from app.clinic.questions import CheckBody, DoseBody, ExposureBody, ExtractBody
@@ -41,7 +41,7 @@ class ClinicController(Controller):
 
     path = "/clinic"
     tags = ["clinic"]
-    guards = [needs_scope("clinic")]
+    opt = {"scope": "clinic"}
 
     @post("/extract", opt={"body": ExtractBody}, status_code=HTTP_200_OK)
     async def extract(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:

@@ -8,7 +8,7 @@ from litestar import Controller, Request, get
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.body import read_query
-from app.api.guards import GivenCaller, GivenHouse, needs_scope
+from app.api.guards import GivenCaller, GivenHouse
 from app.api.moments import YEAR_MIN, time_range, zone_named
 from app.api.usage import ID_DIGITS_MAX, amount, bad_page, from_microseconds, in_microseconds
 from app.base.clock import rfc3339
@@ -49,7 +49,7 @@ class CreditsController(Controller):
 
     path = "/credits"
     tags = ["usage"]
-    guards = [needs_scope("usage")]
+    opt = {"scope": "usage"}
 
     @get("")
     async def credits(self, caller: GivenCaller, house: GivenHouse) -> Json:

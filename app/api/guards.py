@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from litestar.connection import ASGIConnection, Request
@@ -41,34 +40,21 @@ def provide_caller(request: Request[Any, Any, Any]) -> Caller:
 
 
 async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Let a caller in: a valid key, and a place in its account's rate limit.
+    """Let a caller in: a valid key, a place in its account's rate limit, the handler's scope, no stray query string.
+
+    One guard for all four: the framework copies the handler for each.
 
     Raises:
-        Unauthenticated, Forbidden, RateLimited, Unavailable.
+        Unauthenticated, Forbidden, RateLimited, Unavailable; Invalid: unknown_parameter.
     """
     house = house_of(connection)
+    opt = handler.opt
     caller = await house.keys.authenticate(connection.scope)
     state = connection.scope["state"]
     state["caller"] = caller
-    bucket = handler.opt.get("bucket", "read")
-    state["rate_headers"] = await house.limits.admit(caller, bucket)
-
-
-async def no_stray_query(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Refuse a query string where the handler names no model for one.
-
-    Raises:
-        Invalid: unknown_parameter.
-    """
-    if "query" not in handler.opt and connection.scope["query_string"]:
+    state["rate_headers"] = await house.limits.admit(caller, opt.get("bucket", "read"))
+    if connection.scope["query_string"] and "query" not in opt:
         read_query(connection, NoQuery)
-
-
-def needs_scope(scope: str) -> Callable[[Connection, BaseRouteHandler], Awaitable[None]]:
-    """A guard that lets only keys with `scope` pass. (Litestar would run one that isn't async in a thread.)"""
-
-    async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
-        if scope not in caller_of(connection).scopes:
-            raise Forbidden(f"This key lacks the scope {scope}; use one that has it.", code="scope_missing")
-
-    return guard
+    scope = opt.get("scope")
+    if scope is not None and scope not in caller.scopes:
+        raise Forbidden(f"This key lacks the scope {scope}; use one that has it.", code="scope_missing")

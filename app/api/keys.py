@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
 from app.accounts.key_rows import DEFAULT_SCOPES, Key, KeyTerms, LimitReset, MemoryDefault, Scope
 from app.accounts.keys import GRACE_S_MAX, NAME_CHARACTERS_MAX
 from app.api.body import WHOLE, must_be_json, parse_body, raw_body, read_body, read_query
-from app.api.guards import GivenCaller, GivenHouse, needs_scope
+from app.api.guards import GivenCaller, GivenHouse
 from app.api.usage import KEY_PATTERN
 from app.base.clock import rfc3339
 from app.base.errors import Invalid, NotFound
@@ -191,7 +191,7 @@ class KeysController(Controller):
     """The keys of the caller's account."""
 
     path = "/keys"
-    guards = [needs_scope("keys")]
+    opt = {"scope": "keys"}
     tags = ["keys"]
 
     @post("", opt={"body": KeyFields})

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from app.api.body import read_query
-from app.api.guards import GivenCaller, GivenHouse, needs_scope
+from app.api.guards import GivenCaller, GivenHouse
 from app.api.moments import time_range, zone_named
 from app.base.clock import rfc3339
 from app.base.errors import Invalid, NotFound
@@ -257,7 +257,7 @@ class UsageController(Controller):
 
     path = "/usage"
     tags = ["usage"]
-    guards = [needs_scope("usage")]
+    opt = {"scope": "usage"}
 
     @get("", opt={"query": UsageQuery, "also": ["text/csv"]})
     async def usage(self, request: Request[Any, Any, Any], caller: GivenCaller, house: GivenHouse) -> Any:

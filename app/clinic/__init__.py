@@ -15,6 +15,7 @@ from app.clinic import assessment, listing, reading
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
 from app.clinic.kept import kept_records
+from app.clinic.lexicon import lexicon
 from app.clinic.patient import Patient, PatientShape, need, normalise
 from app.clinic.prescribing import DoseQuestion, prescribe
 from app.clinic.questions import (
@@ -57,6 +58,10 @@ class Clinic:
         self.records = records
         self.ruleset = ruleset
         self._prompts = prompts
+
+    def warm_up(self) -> None:
+        """Make now what the first question would wait for."""
+        lexicon(self.records)
 
     def facts_for(self, ask: Ask, jurisdiction: str | None = None, today: date | None = None) -> Facts:
         """The assessment of a conversation before any model speaks; `jurisdiction` where the ask names none."""

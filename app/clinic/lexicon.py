@@ -25,7 +25,8 @@ Node = dict[str, Any]
 _LETTERS = "a-z\u00df-\u00f6\u00f8-\u024f\u0370-\u03ff\u0400-\u04ff"
 _IDEOGRAPHS = "\u3400-\u9fff\uf900-\ufaff"
 TOKEN = re.compile(
-    r"(?:[a-z]\.){2,5}"
+    rf"[a-z]++(?![.'{_LETTERS}])"  # most words; the rest only makes the hunt for them longer
+    r"|(?:[a-z]\.){2,5}"
     rf"|[{_LETTERS}]+(?:'(?:t|s|re|ve|ll|d|m)(?![{_LETTERS}]))?"
     r"|[0-9]+(?:[.,][0-9]+)*"
     rf"|[{_IDEOGRAPHS}]"

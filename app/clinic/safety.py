@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -265,6 +265,8 @@ _CACHED_MAX = 8_192
 _CACHED_CHARACTERS_MAX = 24
 _LOOK_AHEAD = 6
 _RUN = re.compile("[^0-9\u00bc\u00bd\u00be\u2153\u2154.!?\n\u3002\uff01\uff1f]+")
+_FIGURE = re.compile("[0-9\u00bc\u00bd\u00be\u2153\u2154]")
+_MARKS = frozenset('%#/.!?;:,()\n<>=\u2264\u2265~+"|\u3002\uff01\uff1f\uff0c\uff1b\u3001\u2026-')
 _CACHED_WORDS_MAX = 50_000
 _AFTER_FIGURE = frozenset(" \t\n\r\u00a0\u202f-\u2013\u2014.,/%()[]*_`~+|:\u00b5\u00d7")
 """What may stand between a figure and its unit; behind anything else no dose is written."""
@@ -443,6 +445,9 @@ class SafetyGuard:
                 self._held, self._seen = "", 0
                 out.append(self._decide(sentence))
             else:
+                if len(rest) > _CACHED_CHARACTERS_MAX and (plainly := self._plainly_harmless(rest)):
+                    out.append(rest[:plainly])
+                    rest = rest[plainly:]
                 passed, rest, hold = self._pass(rest, last)
                 out.append(passed)
                 if hold:
@@ -450,6 +455,41 @@ class SafetyGuard:
             if not rest and not self._held:
                 break
         return "".join(out)
+
+    def _plainly_harmless(self, text: str) -> int:
+        """How many characters may pass at once: whole words before the first figure or word that has to be looked at.
+
+        What `_pass` does sentence by sentence, for many at a time.
+        """
+        if self._tail or self._mid or self._dot or self._topic_for:
+            return 0
+        low = folded(text)
+        found = _FIGURE.search(low)
+        size = low.rfind(" ", 0, found.start() if found is not None else len(low)) + 1
+        words = TOKEN.findall(low, 0, size)
+        suspects = set(words).difference(self._known.harmless_words, _MARKS)
+        if suspects:
+            pairs = set(pairwise(words))
+            if words[-1] in suspects:  # what follows it decides, and that may not have come yet
+                size = low.rfind(words[-1], 0, size)
+            suspects = {pair[0] for pair in pairs if pair[0] in suspects and self._may_begin(*pair)}
+        if suspects:
+            first = next(match.start() for match in TOKEN.finditer(low, 0, size) if match[0] in suspects)
+            size = low.rfind(" ", 0, first) + 1
+        start = 0
+        for match in _END.finditer(text, 0, size):
+            end = match.end()
+            if match[0] in _STOPS and (
+                end < size and (text[end] not in _AFTER_STOP or self._abbreviated(text[start : match.start()]))
+            ):
+                continue
+            if end == size:
+                break
+            self._say(text[start:end])
+            self._close()
+            start = end
+        self._say(text[start:size])
+        return size
 
     def _pass(self, text: str, last: bool) -> tuple[str, str, bool]:
         """Words that mean nothing here; then what is left, and whether that begins what must be held."""
