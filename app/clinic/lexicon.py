@@ -306,7 +306,7 @@ def build(records: Records) -> Lexicon:
         for words in _with_plurals(name) if plurals else [_words(name)]:
             if words:
                 _enter(root, words, term)
-                if hazard:
+                if hazard and words[0] not in _BEFORE_NAMES:
                     _enter(hazards, words, term)
 
     for species in records.species.values():
@@ -382,6 +382,10 @@ def build(records: Records) -> Lexicon:
     starts = {word[:size] for word in hazards for size in range(1, len(word) + 1)}
     heads = frozenset(word[:4] for word in fuzzy)
     return Lexicon(root, signs, near, heads, hazards, frozenset(starts), {}, set(), {}, set())
+
+
+_BEFORE_NAMES = vocabulary("a an any my of old one our some the two")
+"""Owners' ways of naming (`my heart pills`): no model's words wait for what may follow these."""
 
 
 def _drop(root: Node, name: str, kind: str, value: str) -> None:
