@@ -137,6 +137,7 @@ class Lexicon:
         harmless: pieces of text that the guard has seen mean nothing -> whether they end inside a word.
         harmless_words: words that the guard has looked up before and that begin no name.
         starters: words that it has looked up and that begin a name of several words -> what may follow.
+        harmless_pieces: what stands between two spaces and means nothing to the guard, marks and all.
         dull: words that the reader has looked up before and that say nothing on their own or as the first of several.
     """
 
@@ -150,6 +151,7 @@ class Lexicon:
     harmless_words: set[str]
     starters: dict[str, Node]
     dull: set[str]
+    harmless_pieces: set[str]
 
 
 FREQUENCIES: dict[str, tuple[int, int] | None] = {
@@ -171,7 +173,13 @@ ROUTES = {
     "io": "IO", "ip": "IP", "otm": "OTM", "transmucosal": "OTM", "tm": "OTM", "pr": "PR", "rectally": "PR",
     "per rectum": "PR", "topical": "TOP", "topically": "TOP", "top": "TOP", "spot on": "TOP", "inh": "INH",
     "inhaled": "INH", "nebulised": "INH", "nebulized": "INH", "intranasal": "IN", "in the eye": "OPH",
-    "in the ear": "OTIC", "cri": "CRI", "injection": "", "injected": "",
+    "in the ear": "OTIC", "cri": "CRI", "injection": "", "injected": "", "intramammary": "IMM",
+    "intramammarily": "IMM", "imm": "IMM", "into the udder": "IMM", "in the udder": "IMM", "epidural": "EPI",
+    "epidurally": "EPI", "local infiltration": "LOCAL", "local block": "LOCAL", "nerve block": "LOCAL",
+    "infiltrated": "LOCAL", "infiltration": "LOCAL", "splash block": "LOCAL", "intra articular": "IA",
+    "intraarticular": "IA", "into the joint": "IA", "in the feed": "FEED", "in feed": "FEED", "in the food": "PO",
+    "in the water": "WATER", "in water": "WATER", "in drinking water": "WATER", "in the drinking water": "WATER",
+    "eye drops": "OPH", "ear drops": "OTIC", "eye ointment": "OPH", "nebulisation": "INH", "nebulization": "INH",
 }  # fmt: skip
 SEXES: dict[str, tuple[str | None, bool | None]] = {
     "male": ("male", None), "boy": ("male", None), "female": ("female", None), "girl": ("female", None),
@@ -381,7 +389,7 @@ def build(records: Records) -> Lexicon:
             near.setdefault(key, (word, terms))
     starts = {word[:size] for word in hazards for size in range(1, len(word) + 1)}
     heads = frozenset(word[:4] for word in fuzzy)
-    return Lexicon(root, signs, near, heads, hazards, frozenset(starts), {}, set(), {}, set())
+    return Lexicon(root, signs, near, heads, hazards, frozenset(starts), {}, set(), {}, set(), set())
 
 
 _BEFORE_NAMES = vocabulary("a an any my of old one our some the two")

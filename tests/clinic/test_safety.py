@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from app.base.errors import BadData
 from app.base.messages import Facts, Rule, Triage
 from app.clinic import Clinic, safety, units
 from app.clinic.patient import PatientShape, normalise
-from app.clinic.records import Records
+from app.clinic.records import DoseRecord, Records
 from app.clinic.safety import HELD_BYTES_MAX, SafetyGuard, load_prompts, render_prompt, rules_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -422,8 +423,21 @@ def test_a_missing_prompt_stops_the_start(tmp_path: Path) -> None:
         load_prompts(tmp_path)
 
 
+def whole(row: DoseRecord, weight_kg: Decimal) -> Decimal:
+    """The most of one dose for this weight, in the finest unit; 0 where the unit can't be compared."""
+    unit = row.dose.unit.split("/")
+    if unit[0] in ("mL", "unit", "tsp") or row.basis == "per_m2":
+        return Decimal(0)
+    amount = units.convert(row.dose.max, unit[0], "ug") if unit[0].endswith("g") else row.dose.max
+    assert amount is not None
+    return amount * (weight_kg if row.basis == "per_kg" else 1)
+
+
 def test_ten_times_any_recorded_dose_is_stopped_and_the_dose_itself_is_not(records: Records) -> None:
-    """Each as a sentence: as it stands it passes; tenfold it doesn't unless another record of the species has it."""
+    """Each as a sentence: as it stands it passes; tenfold it doesn't.
+
+    Unless another record of the species is near it, within three times: then it need not be a slip of the point.
+    """
     weights = {"dog": 20, "cat": 4, "rabbit": 2, "horse": 500, "cattle": 600}
     for name, kind in records.species.items():
         weights.setdefault(name, float((kind.weight_kg.min * kind.weight_kg.max).sqrt()))
@@ -432,20 +446,22 @@ def test_ten_times_any_recorded_dose_is_stopped_and_the_dose_itself_is_not(recor
         rows = [row for row in drug.doses if row.status != "unverified" and row.dose_kind != "cri"]
         for row in rows:
             unit = row.dose.unit.split("/")
-            if unit[0] == "mL" or row.basis == "per_m2":
+            if unit[0] in ("mL", "unit", "tsp") or row.basis == "per_m2":
                 continue
             patient = {"species": row.species, "weight_kg": weights[row.species]}
             patient |= {"food_producing": False} if row.species in ("horse", "rabbit") else {}
-            top = max(other.dose.max for other in rows if other.species == row.species and other.basis == row.basis)
+            weight = Decimal(patient["weight_kg"])
+            top = max(whole(other, weight) for other in rows if other.species == row.species)
             for times in (1, 10):
                 per = "/kg" if row.basis == "per_kg" else ""
                 day = "/day" if row.per == "day" else ""
                 value = f"{row.dose.max * times:f} {units.spelt(unit[0])}{per}{day}"
-                text = f"Give {drug.generic} {value} {row.route} for this {row.species}."
+                route = {"LOCAL": "by local infiltration"}.get(row.route, row.route)
+                text = f"Give {drug.generic} {value} {route} for this {row.species}."
                 guard = SafetyGuard(facts(patient, jurisdiction=row.country or "EU"), records, "clinician")
                 through(guard, text, 10**9)
                 replaced = any(one.action == "replaced" for one in guard.interventions)
-                if replaced != (times == 10) and not (times == 10 and row.dose.max * times <= top):
+                if replaced != (times == 10) and not (times == 10 and whole(row, weight) * times <= top * 3):
                     wrong.append(text)
     assert wrong == []
 
