@@ -15,6 +15,7 @@ from app.api.body import BODY_BYTES_MAX
 from app.api.chat import ChatController, EstimateController
 from app.api.clinic import ClinicController
 from app.api.credits import CreditsController
+from app.api.direct import Direct
 from app.api.errors import render
 from app.api.front import Front
 from app.api.guards import admit, provide_caller, provide_house
@@ -64,4 +65,4 @@ def create(open_house: Callable[[], AbstractAsyncContextManager[House]], *, vers
         request_max_body_size=BODY_BYTES_MAX,
         state=State({"version": version}),
     )
-    return Front(app)
+    return Front(app, Direct(app))

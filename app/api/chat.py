@@ -66,29 +66,34 @@ class ChatController(Controller):
     @post("", status_code=HTTP_200_OK)
     async def create(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer a conversation, streamed or whole."""
-        started = time.monotonic()
-        house = house_of(request)
-        body, raw = await _body_of(request)
-        ask = body.to_ask(caller_of(request))
-        with body.naming_patients():
-            turn = await begin(ask, house, started, _claim_of(request, raw, house))
-        if isinstance(turn, Replay):
-            return _replayed(turn, ask)
-        gone = asyncio.ensure_future(hung_up(request.receive))
-        gone.add_done_callback(lambda _: turn.client_gone())
-        try:
-            if ask.stream:
-                turn.start()
-                await turn.first()
-                return EventStream(turn, house, gone)
-            return await house.work.start(_whole(turn, house))
-        except BaseException:
+        return await chat(request)
+
+
+async def chat(request: Request[Any, Any, Any]) -> ASGIApp:
+    """The answer to a conversation, streamed or whole."""
+    started = time.monotonic()
+    house = house_of(request)
+    body, raw = await _body_of(request)
+    ask = body.to_ask(caller_of(request))
+    with body.naming_patients():
+        turn = await begin(ask, house, started, _claim_of(request, raw, house))
+    if isinstance(turn, Replay):
+        return _replayed(turn, ask)
+    gone = asyncio.ensure_future(hung_up(request.receive))
+    gone.add_done_callback(lambda _: turn.client_gone())
+    try:
+        if ask.stream:
+            turn.start()
+            await turn.first()
+            return EventStream(turn, house, gone)
+        return await house.work.start(_whole(turn, house))
+    except BaseException:
+        gone.cancel()
+        await turn.close()
+        raise
+    finally:
+        if not ask.stream:
             gone.cancel()
-            await turn.close()
-            raise
-        finally:
-            if not ask.stream:
-                gone.cancel()
 
 
 async def _whole(turn: Turn, house: House) -> ASGIApp:

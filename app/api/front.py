@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.types import HTTPScope, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from app.api.methods import allowed_methods
 from app.api.protocol import request_id
@@ -37,19 +37,23 @@ def _visible(value: bytes) -> bool:
 
 
 class Front:
-    """Adds the common headers to every response of `app`, and answers OPTIONS and HEAD for it.
+    """Adds the common headers to every response of `inner`, and answers OPTIONS and HEAD for it.
 
     Preflights need no key and allow no origin: no setting and no client secret names one. HEAD is GET without the
     body, which the server leaves out.
+
+    Args:
+        app: knows which methods an address takes.
     """
 
-    def __init__(self, app: Litestar) -> None:
+    def __init__(self, app: Litestar, inner: ASGIApp) -> None:
         self._app = app
+        self._inner = inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; see the class."""
         if scope["type"] != ScopeType.HTTP:
-            await self._app(scope, receive, send)
+            await self._inner(scope, receive, send)
             return
         own_id = request_id().encode()
         state = scope.setdefault("state", {})
@@ -71,7 +75,7 @@ class Front:
             return
         if scope["method"] == "HEAD":
             scope = cast(HTTPScope, {**scope, "method": "GET"})
-        await self._app(scope, receive, send_with_headers)
+        await self._inner(scope, receive, send_with_headers)
 
     async def _answered_options(self, scope: HTTPScope, send: Send) -> bool:
         """Answer a preflight, or say what an address takes; False where there is nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from litestar.connection import ASGIConnection, Request
@@ -40,15 +41,21 @@ def provide_caller(request: Request[Any, Any, Any]) -> Caller:
 
 
 async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Let a caller in: a valid key, a place in its account's rate limit, the handler's scope, no stray query string.
+    """Let a caller in: the one guard of every handler, because the framework copies the handler for each guard.
 
-    One guard for all four: the framework copies the handler for each.
+    Raises:
+        Unauthenticated, Forbidden, RateLimited, Unavailable; Invalid: unknown_parameter.
+    """
+    await let_in(connection, handler.opt)
+
+
+async def let_in(connection: Connection, opt: Mapping[str, Any]) -> None:
+    """A valid key, a place in its account's rate limit, no stray query string, the scope that a handler's `opt` names.
 
     Raises:
         Unauthenticated, Forbidden, RateLimited, Unavailable; Invalid: unknown_parameter.
     """
     house = house_of(connection)
-    opt = handler.opt
     caller = await house.keys.authenticate(connection.scope)
     state = connection.scope["state"]
     state["caller"] = caller

@@ -260,7 +260,7 @@ def _range(row: Mapping[str, Any]) -> str:
 HELD_BYTES_MAX = 4_000
 _TOPIC_SENTENCES = 2
 _CONTEXT_MAX = 1_500
-_SLICE = 1_024
+_SLICE = 4_096
 _CACHED_MAX = 8_192
 _CACHED_CHARACTERS_MAX = 24
 _LOOK_AHEAD = 6
@@ -285,6 +285,8 @@ _DOSE_UNITS = vocabulary(
     "millilitre millilitres tablet tablets tab tabs pill pills capsule capsules caplet caplets drops iu units u "
     "meq mmol teaspoon teaspoons tsp tablespoon tabletas tabletten comprimidos gramm gramos grammes"
 )
+_COUNTS = vocabulary("1 a an one two three four half quarter whole couple few another extra both each per single")
+_OFTEN = vocabulary("once twice daily every morning evening night bid tid qid sid times hours")
 _BETWEEN = frozenset(("-", "\u2013", "\u2014", "to", "/", "\u00bd", "\u00bc", "\u00be", "x", "and", "or", "of", "a"))
 _PIECES = vocabulary("tablet tablets tab tabs pill pills capsule capsules caplet caplets")
 
@@ -445,9 +447,11 @@ class SafetyGuard:
                 self._held, self._seen = "", 0
                 out.append(self._decide(sentence))
             else:
-                if len(rest) > _CACHED_CHARACTERS_MAX and (plainly := self._plainly_harmless(rest)):
-                    out.append(rest[:plainly])
-                    rest = rest[plainly:]
+                if len(rest) > _CACHED_CHARACTERS_MAX:
+                    rest, self._tail = self._tail + rest, ""
+                    if plainly := self._plainly_harmless(rest):
+                        out.append(rest[:plainly])
+                        rest = rest[plainly:]
                 passed, rest, hold = self._pass(rest, last)
                 out.append(passed)
                 if hold:
@@ -461,34 +465,52 @@ class SafetyGuard:
 
         What `_pass` does sentence by sentence, for many at a time.
         """
-        if self._tail or self._mid or self._dot or self._topic_for:
+        if self._mid or self._dot or self._topic_for:
             return 0
         low = folded(text)
-        found = _FIGURE.search(low)
-        size = low.rfind(" ", 0, found.start() if found is not None else len(low)) + 1
-        words = TOKEN.findall(low, 0, size)
-        suspects = set(words).difference(self._known.harmless_words, _MARKS)
-        if suspects:
-            pairs = set(pairwise(words))
-            if words[-1] in suspects:  # what follows it decides, and that may not have come yet
-                size = low.rfind(words[-1], 0, size)
-            suspects = {pair[0] for pair in pairs if pair[0] in suspects and self._may_begin(*pair)}
-        if suspects:
-            first = next(match.start() for match in TOKEN.finditer(low, 0, size) if match[0] in suspects)
-            size = low.rfind(" ", 0, first) + 1
+        size = low.rfind(" ") + 1
+        pieces = low[:size].split()
+        odd = set(pieces).difference(self._known.harmless_pieces)
+        if odd:
+            size = self._before_suspects(odd, pieces, low, size)
         start = 0
         for match in _END.finditer(text, 0, size):
             end = match.end()
-            if match[0] in _STOPS and (
-                end < size and (text[end] not in _AFTER_STOP or self._abbreviated(text[start : match.start()]))
-            ):
+            if match[0] in _STOPS and (text[end] not in _AFTER_STOP or self._abbreviated(text[start : match.start()])):
                 continue
-            if end == size:
-                break
             self._say(text[start:end])
             self._close()
             start = end
         self._say(text[start:size])
+        return size
+
+    def _before_suspects(self, odd: set[str], pieces: list[str], low: str, size: int) -> int:
+        """Where the first of the pieces stands that has to be looked at; `odd` are those not known to be harmless."""
+        suspects, starters = set(), set()
+        for piece in odd:
+            words = TOKEN.findall(piece)
+            if _FIGURE.search(piece) is not None:
+                suspects.add(piece)
+            elif not any(self._may_begin(word, "") for word in words if word not in _MARKS):
+                if len(piece) <= _CACHED_CHARACTERS_MAX and len(self._known.harmless_pieces) < _CACHED_WORDS_MAX:
+                    self._known.harmless_pieces.add(piece)
+            elif words == [piece] and self._starter(piece) is not None:
+                starters.add(piece)
+            else:
+                suspects.add(piece)
+        if pieces[-1] in starters:  # what follows it decides, and that may not have come yet
+            size = low.rfind(pieces[-1], 0, size)
+        for piece, following in {pair for pair in pairwise(pieces) if pair[0] in starters} if starters else ():
+            first = TOKEN.match(following)
+            if first is not None and self._may_begin(piece, first[0]):
+                suspects.add(piece)
+        if suspects:
+            at = 0
+            for piece in pieces:
+                at = low.find(piece, at)
+                if piece in suspects:
+                    return min(at, size)
+                at += len(piece)
         return size
 
     def _pass(self, text: str, last: bool) -> tuple[str, str, bool]:
@@ -935,6 +957,7 @@ class _Judge:
                 match.rule
                 for match in matches
                 if match.rule.severity == "absolute"
+                and _route_is_said(match.rule, route)
                 and (
                     match.rule.action == "forbid"
                     or (
@@ -1020,6 +1043,11 @@ class _Judge:
 _SLIP = Decimal("9.5")
 _ABOVE = Decimal("1.25")
 _FAR_ABOVE = Decimal(3)
+
+
+def _route_is_said(rule: RuleRecord, route: str | None) -> bool:
+    """Whether a rule on routes may speak: `never into a vein` needs a vein; by mouth goes without saying."""
+    return not rule.trigger.route or route is not None or "PO" in rule.trigger.route
 
 
 def _whom(target: Patient) -> str:
@@ -1126,7 +1154,10 @@ def _polarity(part: list[str], header: bool = False) -> tuple[bool, bool]:
 def _has_dose(part: list[str]) -> bool:
     """Whether a figure with a unit of dose, or a count of tablets, stands in these words."""
     for place, word in enumerate(part):
-        if word in _PIECES:
+        if word in _PIECES and not (
+            _COUNTS.isdisjoint(one if one[0].isalpha() else "1" for one in part[max(0, place - 3) : place])
+            and _OFTEN.isdisjoint(part[place + 1 : place + 6])
+        ):
             return True
         if "0" <= word[0] <= "9" and any(one in _DOSE_UNITS for one in part[place + 1 : place + 4]):
             return True

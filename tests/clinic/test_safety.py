@@ -486,4 +486,4 @@ def test_our_own_rules_and_advice_pass_the_guard(records: Records) -> None:
             )
             through(guard, text, 10**9)
             touched += [text for row in guard.interventions if row.action == "replaced"]
-    assert len(touched) <= len(texts) * 5 / 1000, touched
+    assert len(set(touched)) <= len(texts) * 5 / 1000, touched
