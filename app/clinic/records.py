@@ -32,6 +32,7 @@ LEVELS = ("emergency", "urgent", "routine", "home_care")
 COLOURS = ("red", "orange", "yellow", "green", "blue")
 EMESIS = ("yes", "no", "contraindicated")
 WEIGHTS = ("cardinal", "common", "possible")
+AGES = ("newborn", "young", "adult", "old")
 COUNTRIES = ("", "US", "EU", "UK", "CA", "AU")
 JURISDICTIONS = ("US", "EU", "UK", "CA", "AU")
 GROUPS = (
@@ -488,7 +489,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Signalment:
-    """What animal it is; a part that is None or empty says nothing."""
+    """What animal it is; a part that is None or empty says nothing.
+
+    Attributes:
+        ages: the source's words, where it gives no months.
+    """
 
     age_months_min: Decimal | None = None
     age_months_max: Decimal | None = None
@@ -497,6 +502,7 @@ class Signalment:
     pregnant: bool | None = None
     lactating: bool | None = None
     breeds: tuple[str, ...] = ()
+    ages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -508,6 +514,7 @@ class Condition:
         signs: what speaks for it; against: what speaks against it.
         cant_miss: must be named and ruled out whenever it fits, however seldom it is.
         first_tests: what to do first to confirm it or rule it out.
+        toxin: the record of the poison, for a poisoning; "" for every other disease.
     """
 
     name: str
@@ -520,6 +527,7 @@ class Condition:
     urgency: str
     cant_miss: bool
     first_tests: tuple[str, ...]
+    toxin: str
     notes: str
     sources: tuple[Source, ...]
 
@@ -1211,6 +1219,7 @@ def _signalment(parent: _Table, key: str) -> Signalment:
         pregnant=table.flag("pregnant"),
         lactating=table.flag("lactating"),
         breeds=table.texts("breeds"),
+        ages=table.texts("ages", AGES),
     )
     table.end()
     return result
@@ -1228,6 +1237,7 @@ def _condition(root: _Table) -> Condition:
         urgency=root.text("urgency", among=LEVELS[:3]),
         cant_miss=bool(root.flag("cant_miss", False)),
         first_tests=root.texts("first_tests", required=True),
+        toxin=root.text("toxin", ""),
         notes=root.text("notes", ""),
         sources=root.sources(),
     )
@@ -1496,6 +1506,8 @@ def _conditions_across(shelves: _Shelves) -> Iterator[BadData]:
         for breed_name in (*condition.only.breeds, *condition.signalment.breeds):
             if fold(breed_name) not in breeds:
                 yield BadData(file, "breeds", f"{breed_name!r} is no breed of {', '.join(condition.species)}")
+        if condition.toxin and condition.toxin not in shelves.toxins:
+            yield BadData(file, "toxin", f"{condition.toxin!r} has no file in toxins/")
         for finding in (*condition.signs, *condition.against):
             if finding.sign and finding.sign not in signs:
                 yield BadData(file, "signs", f"{finding.sign!r} is not in signs.toml")

@@ -526,7 +526,7 @@ name = "swelling"
 names = ["bloat", "SD"]
 species = ["dog"]
 only = {{ sex = "female", neutered = false }}
-signalment = {{ age_months_min = 60, age_months_max = 200, breeds = ["lassie"] }}
+signalment = {{ age_months_min = 60, age_months_max = 200, breeds = ["lassie"], ages = ["old"] }}
 signs = [
   {{ sign = "big-belly", weight = "cardinal" }},
   {{ analyte = "creatinine", direction = "high", weight = "common" }},
@@ -535,6 +535,7 @@ against = [{{ sign = "vomiting" }}]
 urgency = "emergency"
 cant_miss = true
 first_tests = ["radiographs"]
+toxin = "pillol"
 notes = "Hurry."
 {S}
 """

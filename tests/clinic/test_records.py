@@ -157,6 +157,8 @@ def test_a_far_dose_that_says_why_passes_the_cross_check(tmp_path: Path) -> None
         ("conditions__swelling", ("age_months_min = 60", "age_months_min = 900"), "more than age_months_max"),
         ("conditions__swelling", ('urgency = "emergency"', 'urgency = "home_care"'), "must be one of emergency"),
         ("conditions__swelling", ('first_tests = ["radiographs"]', ""), "first_tests: must be a list of words"),
+        ("conditions__swelling", ('toxin = "pillol"', 'toxin = "pilol"'), "'pilol' has no file in toxins/"),
+        ("conditions__swelling", ('ages = ["old"]', 'ages = ["ancient"]'), "has 'ancient', must be of newborn, young"),
         ("conditions__swelling", ("signs = [", "sings = ["), "sings: is not a key we know"),
         ("conditions__swelling", SWELLING[: SWELLING.index("signs =")] + SWELLING[SWELLING.index("urg") :], "signs:"),
         ("drugs__empty", "", "generic: is missing"),
@@ -271,7 +273,8 @@ def test_a_condition_is_read_whole_and_found_by_any_of_its_names(tmp_path: Path)
     high, swollen = found.signs[1], found.signs[0]
 
     assert records.conditions_named("bloat", "cat") == () == records.conditions_named("glanders")
-    assert (found.only.sex, found.only.neutered, found.signalment.breeds) == ("female", False, ("lassie",))
+    assert (found.only.sex, found.only.neutered, found.toxin) == ("female", False, "pillol")
+    assert (found.signalment.breeds, found.signalment.ages) == (("lassie",), ("old",))
     assert (swollen.sign, swollen.weight, high.analyte, high.direction) == (
         "big-belly", "cardinal", "creatinine", "high",
     )  # fmt: skip
@@ -282,7 +285,9 @@ def test_a_condition_is_read_whole_and_found_by_any_of_its_names(tmp_path: Path)
 
 def test_two_conditions_share_a_name_only_in_different_species(tmp_path: Path) -> None:
     cattle = SWELLING.replace('"swelling"', '"ruminal tympany"').replace('"dog"', '"cattle"')
-    other = cattle.replace('signalment = { age_months_min = 60, age_months_max = 200, breeds = ["lassie"] }', "")
+    other = cattle.replace(
+        'signalment = { age_months_min = 60, age_months_max = 200, breeds = ["lassie"], ages = ["old"] }', ""
+    )
 
     records = made(tmp_path, conditions__ruminal_tympany=other)
 
