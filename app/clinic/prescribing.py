@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,8 @@ Json = dict[str, Any]
 ROUNDING = (
     "amounts unrounded; volumes rounded down to 0.01 mL; tablets rounded down to the parts they may be broken into"
 )
+_LEAST_DOSE_REACH = Decimal(2)
+"""Bands of labels that give a least dose reach to about twice of it."""
 _INJECTED = frozenset(("SC", "IM", "IV", "IO", "IP", "CRI"))
 LEAST = "amounts unrounded; volumes rounded down to 0.01 mL; tablets rounded up, because the label gives a least dose"
 
@@ -432,7 +434,14 @@ def _tablets(
         found = dosing.tablets_for(each, size, pieces, record.dose_kind == "minimum")
         if found is not None:
             rows.append(found)
-    rows.sort(key=lambda row: (not row.fits, row.count))
+    if record.dose_kind == "minimum" and rows:
+        # A least dose has no highest one: what is near it is meant, not whatever tablet lies above it.
+        low = convert(each.min, each.unit, "mg") or Decimal(0)
+        most_meant = max(low * _LEAST_DOSE_REACH, min(row.amount for row in rows))
+        rows = [replace(row, fits=row.fits and row.amount <= most_meant) for row in rows]
+        rows.sort(key=lambda row: (not row.fits, row.amount, row.count))
+    else:
+        rows.sort(key=lambda row: (not row.fits, row.count))
     most = convert(each.max, each.unit, "mg") or Decimal(1)
     return [
         {

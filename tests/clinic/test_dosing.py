@@ -553,3 +553,16 @@ def test_dose_in_words_names_amount_warning_and_source(small: Clinic) -> None:
     assert "5 mg (per animal)" in cat
     assert "2000 mg a day" in horse
     assert "Did you mean: alphadol?" in describe_dose(small.dose({"patient": DOG, "drug": "alfadole"}))
+
+
+def test_of_the_tablets_above_a_least_dose_only_those_near_it_are_offered(clinic: Clinic) -> None:
+    """A 160 mg tablet also reaches the 40 mg of a 20 kg dog, fourfold."""
+    answer = clinic.dose({"drug": "maropitant", "patient": {"species": "dog", "weight_kg": 20, "age_months": 24}})
+    (row,) = [row for row in answer["doses"] if row["id"] == "maropitant-dog-po"]
+
+    assert [(one["strength_mg"], one["count"]) for one in row["tablets"] if one["in_range"]] == [
+        (24, 2),
+        (16, 3),
+        (60, 1),
+    ]
+    assert [one["strength_mg"] for one in row["tablets"] if not one["in_range"]] == [160]
