@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache, lru_cache
 from typing import Any
 
 from app.clinic.patient import Patient, need
@@ -95,12 +96,14 @@ def of_drug(drug: Drug, records: Records) -> Iterator[RuleRecord]:
 
 
 def hold(
-    patient: Patient, given: Given, jurisdiction: str | None, records: Records
+    patient: Patient, given: Given, jurisdiction: str | None, records: Records, absolute_only: bool = False
 ) -> tuple[list[Match], list[Undecided]]:
     """The rules on this drug that hold for this animal, gravest first, and those that a missing fact leaves open."""
     matches: list[Match] = []
     open_rules: list[Undecided] = []
     for rule in of_drug(given.drug, records):
+        if absolute_only and rule.severity != "absolute":
+            continue
         verdict = _decide(rule, patient, given, jurisdiction)
         if isinstance(verdict, Match):
             matches.append(verdict)
@@ -300,14 +303,18 @@ def presumed_food(patient: Patient) -> bool:
 
 def same_condition(said: str, wanted: Collection[str]) -> bool:
     """Whether a patient's condition, as written, is one that a rule names."""
-    words = f" {fold(said)} "
-    for name in map(fold, wanted):
-        if f" {name} " in words:
-            return True
-        for group in _CONDITIONS:
-            if name in group and any(f" {word} " in words for word in group):
-                return True
-    return False
+    words = f" {_folded(said)} "
+    return any(way in words for way in _ways_to_say(tuple(wanted)))
+
+
+_folded = lru_cache(maxsize=1024)(fold)
+
+
+@cache
+def _ways_to_say(wanted: tuple[str, ...]) -> frozenset[str]:
+    """Every way to say one of the conditions that a rule names, between spaces."""
+    names = frozenset(map(fold, wanted))
+    return frozenset(f" {word} " for word in names.union(*(group for group in _CONDITIONS if names & set(group))))
 
 
 def finding(match: Match, drugs: list[str], audience: str) -> Json:

@@ -952,12 +952,11 @@ class _Judge:
                 co_drugs=frozenset(one.generic for one in others),
                 co_classes=frozenset(name for one in others for name in one.classes),
             )
-            matches, _ = rules.hold(target, given, self._facts.jurisdiction, self._records)
+            matches, _ = rules.hold(target, given, self._facts.jurisdiction, self._records, absolute_only=True)
             holding = [
                 match.rule
                 for match in matches
-                if match.rule.severity == "absolute"
-                and _route_is_said(match.rule, route)
+                if _route_is_said(match.rule, route)
                 and (
                     match.rule.action == "forbid"
                     or (
