@@ -44,7 +44,7 @@ from app.billing.reconcile import reconcile as broken_invariants
 from app.billing.tokens import Tokens
 from app.billing.usage import Reports
 from app.clinic import open_clinic, words
-from app.clinic.questions import CheckBody, DoseBody, ExposureBody, ExtractBody
+from app.clinic.questions import CheckBody, DifferentialsBody, DoseBody, ExposureBody, ExtractBody, TriageBody
 from app.main import ROOT, configure_logging, open_house, read_catalogue
 from app.media.pictures import real_format
 from app.storage import embedded, migrate
@@ -796,6 +796,8 @@ for _name, _body, _words in (
     ("dose", DoseBody, words.describe_dose),
     ("exposure", ExposureBody, words.describe_exposure),
     ("check", CheckBody, words.describe_check),
+    ("triage", TriageBody, words.describe_triage),
+    ("differentials", DifferentialsBody, words.describe_differentials),
 ):
     _clinic_command(_name, _body, _words)
 

@@ -13,14 +13,14 @@ from app.api.body import read_body, read_query
 from app.api.guards import GivenCaller, GivenHouse
 from app.base.clock import utc_now
 from app.base.messages import Caller
-from app.clinic.questions import CheckBody, DoseBody, ExposureBody, ExtractBody
+from app.clinic.questions import CheckBody, DifferentialsBody, DoseBody, ExposureBody, ExtractBody, TriageBody
 from app.turns.house import House
 
 Json = dict[str, Any]
 
 
 class BreedsQuery(BaseModel):
-    """`?species=`: breeds of one species only."""
+    """`?species=`: breeds or conditions of one species only."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -65,6 +65,23 @@ class ClinicController(Controller):
         """Drugs against an animal, each other and their doses."""
         body = await read_body(request, CheckBody)
         return house.clinic.check(body, _law(caller, house), utc_now().date())
+
+    @post("/triage", opt={"body": TriageBody}, status_code=HTTP_200_OK)
+    async def triage(self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller) -> Json:
+        """How soon an animal must be seen."""
+        body = await read_body(request, TriageBody)
+        return house.clinic.triage(body, _law(caller, house), utc_now().date())
+
+    @post("/differentials", opt={"body": DifferentialsBody}, status_code=HTTP_200_OK)
+    async def differentials(self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller) -> Json:
+        """Conditions to think of, can't-miss first, with what speaks for and against each."""
+        body = await read_body(request, DifferentialsBody)
+        return house.clinic.differentials(body, _law(caller, house), utc_now().date())
+
+    @get("/conditions", opt={"query": BreedsQuery, "refusals": [404]}, sync_to_thread=False)
+    def conditions(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
+        """Every condition on record; `?species=` one species' only."""
+        return _page(house.clinic.conditions(read_query(request, BreedsQuery).species))
 
     @get("/species", sync_to_thread=False)
     def species(self, house: GivenHouse) -> Json:

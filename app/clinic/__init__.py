@@ -11,21 +11,24 @@ from pydantic import ValidationError
 
 from app.base.errors import Invalid, NotFound
 from app.base.messages import Ask, Facts
-from app.clinic import assessment, listing, reading
+from app.clinic import assessment, differentials, listing, reading, triage
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
+from app.clinic.findings import VitalSaid, vital, vitals_in
 from app.clinic.kept import kept_records
 from app.clinic.lexicon import lexicon
 from app.clinic.patient import Patient, PatientShape, need, normalise
 from app.clinic.prescribing import DoseQuestion, prescribe
 from app.clinic.questions import (
     CheckBody,
+    DifferentialsBody,
     DoseBody,
     ExposureBody,
     ExposureShape,
     ExtractBody,
     FigureShape,
     Question,
+    TriageBody,
     body,
 )
 from app.clinic.records import Records, ruleset
@@ -135,17 +138,7 @@ class Clinic:
             )
             met.insert(0, _exposed(ExposureShape.model_validate(fields)))
         if not met and said is not None:
-            met = [
-                Exposed(
-                    substance=row.text if row.text and row.product is None else row.product or row.substance,
-                    amount=row.amount,
-                    unit=row.unit or "",
-                    hours_ago=row.hours_ago,
-                    strength=row.strength,
-                )
-                for row in said.exposures
-                if row.status not in ("denied",)
-            ]
+            met = [_met(row) for row in said.exposures if row.status not in ("denied",)]
         if not met:
             raise Invalid("Name what it swallowed or met.", code="missing_required_parameter", param="substance")
         answer = assess(patient, met, self.records, law, asked.audience)
@@ -165,6 +158,99 @@ class Clinic:
         answer = check(patient, lines, self.records, law, asked.audience, today)
         return self._whole("clinic.check", asked, patient, law, answer)
 
+    def triage(
+        self, given: TriageBody | Mapping[str, Any], jurisdiction: str | None = None, today: date | None = None
+    ) -> Json:
+        """How soon an animal must be seen, by what is told of it."""
+        asked = body(TriageBody, given)
+        if not asked.text and not asked.vitals:
+            raise Invalid("Say what is the matter.", code="missing_required_parameter", param="text")
+        law = asked.jurisdiction or jurisdiction
+        read = reading.read(asked.text or "", self.records)
+        patient = self._patient(asked, read, today)
+        said, other = triage.stated(read, self.records)
+        shape = patient.shape
+        not_checked: list[Json] = []
+        vitals, unjudged = triage.judged(_vitals(asked, not_checked), shape, self.records)
+        met = [row for row in said.exposures if row.status == "happened"]
+        exposures = [assess(patient, [_met(row)], self.records, law, asked.audience) for row in met]
+        for row, answer in zip(met, exposures, strict=True):
+            answer["span"] = list(row.span)
+        level = triage.triage(said, shape, self.records, exposures, law, vitals)
+        needs = [row for answer in exposures for row in answer["needs"]] + list(patient.needs)
+        if patient.species is None and not (patient.species_words or len(read.animals) > 1):
+            needs.insert(0, need("species", "which signs are red flags depends on it", "What kind of animal is it?"))
+        not_checked += [*unjudged, *(row for answer in exposures for row in answer["not_checked"])]
+        not_checked += self._uncovered(patient)
+        answer = {
+            "covered": not self._uncovered(patient),
+            "level": level.level,
+            "urgency": level.level,
+            "see_within_min": level.see_within_min,
+            "vtl_colour": level.vtl_colour,
+            "reason": level.reason,
+            "red_flags": list(level.red_flags),
+            "ask_next": list(level.ask_next or triage.questions(shape, self.records)),
+            "contacts": list(level.contacts),
+            "vitals": vitals,
+            "not_raised": list(other),
+            "needs": unique_needs(needs),
+            "not_checked": not_checked,
+        }
+        return self._whole("clinic.triage", asked, patient, law, answer, ask_law=False)
+
+    def differentials(
+        self, given: DifferentialsBody | Mapping[str, Any], jurisdiction: str | None = None, today: date | None = None
+    ) -> Json:
+        """Conditions to think of, with what speaks for and against each."""
+        asked = body(DifferentialsBody, given)
+        if not (asked.text or asked.signs or asked.analytes):
+            raise Invalid("Name at least one sign or value.", code="missing_required_parameter", param="signs")
+        law = asked.jurisdiction or jurisdiction
+        said = self._read(asked)
+        patient = self._patient(asked, said, today)
+        evidence = differentials.Evidence()
+        differentials.signs_given(asked.signs, self.records, evidence)
+        for row in asked.analytes:
+            words = row.name or row.analyte or row.loinc
+            if words is None:
+                raise Invalid("Name the analyte.", code="missing_required_parameter", param="analytes")
+            fields = row.model_dump(include={"value", "unit", "comparator", "flag"})
+            fields["reference"] = None if row.reference is None else (row.reference.low, row.reference.high)
+            differentials.value_given(self.records.analyte_named(words), words, fields, patient, evidence)
+        for line in (*asked.signs, asked.text or ""):
+            read = reading.read(line, self.records)
+            evidence.poisons += [row.substance for row in read.exposures if row.status not in ("denied", "asked")]
+            for one in read.analytes:
+                fields = {"value": one.value, "unit": one.unit, "comparator": one.comparator, "span": list(one.span)}
+                differentials.value_given(self.records.analytes.get(one.name), one.name, fields, patient, evidence)
+        if asked.text:
+            differentials.text_given(asked.text, self.records, evidence)
+        uncovered = self._uncovered(patient)
+        covered = not uncovered
+        found = list(evidence.given.values()) if covered else []
+        answer = differentials.differentials(patient, found, evidence.poisons, self.records, asks_species=covered)
+        any_of = patient.species is None or any(
+            patient.species_name in row.species for row in self.records.conditions.values()
+        )
+        answer |= {
+            "covered": covered and any_of,
+            "findings": [one.shown for one in evidence.given.values()],
+            "needs": unique_needs([*answer["needs"], *evidence.needs, *patient.needs]),
+            "not_checked": [*evidence.not_checked, *uncovered],
+        }
+        return self._whole("clinic.differentials", asked, patient, law, answer, ask_law=False)
+
+    def conditions(self, species: str | None = None) -> list[Json]:
+        """Every condition on record, of one species where it is named.
+
+        Raises:
+            NotFound: no such species.
+        """
+        wanted = None if species is None else self._species_named(species)
+        rows = self.records.conditions.values()
+        return [listing.condition(row) for row in rows if wanted is None or wanted in row.species]
+
     def species(self) -> list[Json]:
         """Every species on record."""
         return [listing.species(row) for row in self.records.species.values()]
@@ -175,12 +261,7 @@ class Clinic:
         Raises:
             NotFound: no such species.
         """
-        wanted = None
-        if species is not None:
-            found = self.records.species_named(species)
-            if found is None:
-                raise NotFound("No such species is on record; GET /v1/clinic/species lists them.", param="species")
-            wanted = found.name
+        wanted = None if species is None else self._species_named(species)
         every = (breed for row in self.records.species.values() for breed in row.breeds)
         return [listing.breed(row) for row in every if wanted is None or row.species == wanted]
 
@@ -207,6 +288,19 @@ class Clinic:
     def analytes(self) -> list[Json]:
         """Every analyte on record, with its intervals."""
         return [listing.analyte(row) for row in self.records.analytes.values()]
+
+    def _uncovered(self, patient: Patient) -> list[Json]:
+        """The species that was named and that no record knows, as a row of `not_checked`."""
+        if patient.species is not None or not patient.species_words:
+            return []
+        near = self.records.near_species(patient.species_words)
+        return [{"text": patient.species_words, "why": "no_record_for_species", "nearest": near}]
+
+    def _species_named(self, name: str) -> str:
+        found = self.records.species_named(name)
+        if found is None:
+            raise NotFound("No such species is on record; GET /v1/clinic/species lists them.", param="species")
+        return found.name
 
     def _read(self, asked: Question) -> reading.Reading | None:
         return reading.read(asked.text, self.records) if asked.text else None
@@ -284,6 +378,33 @@ def _exposed(row: ExposureShape) -> Exposed:
         route=(row.route or "").strip(),
         strength=None if row.strength is None else (row.strength.value, row.strength.unit),
     )
+
+
+def _met(row: reading.Exposure) -> Exposed:
+    """Something a text says that an animal met."""
+    return Exposed(
+        substance=row.text if row.text and row.product is None else row.product or row.substance,
+        amount=row.amount,
+        unit=row.unit or "",
+        hours_ago=row.hours_ago,
+        strength=row.strength,
+    )
+
+
+def _vitals(asked: TriageBody, not_checked: list[Json]) -> list[VitalSaid]:
+    """The vital signs of a body, then those of its text that the body does not give; unknown ones are noted."""
+    found: dict[str, VitalSaid] = {}
+    for row in asked.vitals:
+        one = vital(row.name, row.value, row.unit or "")
+        if one is None:
+            not_checked.append(
+                {"text": f"{row.name} {shown(row.value)} {row.unit or ''}".strip(), "why": "unknown_vital"}
+            )
+        else:
+            found.setdefault(one.name, one)
+    for one in vitals_in(asked.text or ""):
+        found.setdefault(one.name, one)
+    return list(found.values())
 
 
 def _line(row: reading.Medication) -> str:

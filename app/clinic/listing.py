@@ -6,7 +6,20 @@ from collections.abc import Iterable
 from typing import Any
 
 from app.clinic import rules
-from app.clinic.records import Analyte, Breed, DoseRecord, Drug, Range, Records, Source, Species, Toxin
+from app.clinic.records import (
+    Analyte,
+    Breed,
+    Condition,
+    DoseRecord,
+    Drug,
+    Finding,
+    Range,
+    Records,
+    Signalment,
+    Source,
+    Species,
+    Toxin,
+)
 from app.clinic.units import number
 
 Json = dict[str, Any]
@@ -168,6 +181,48 @@ def toxin(row: Toxin) -> Json:
             }
             for threshold in row.thresholds
         ],
+    }
+
+
+def condition(row: Condition) -> Json:
+    """A condition with the findings that speak for and against it."""
+    return {
+        "object": "clinic.condition",
+        "name": row.name,
+        "names": list(row.names),
+        "species": list(row.species),
+        "only": _signalment(row.only),
+        "signalment": _signalment(row.signalment),
+        "signs": [_finding(finding) for finding in row.signs],
+        "against": [_finding(finding) for finding in row.against],
+        "urgency": row.urgency,
+        "cant_miss": row.cant_miss,
+        "first_tests": list(row.first_tests),
+        "toxin": row.toxin or None,
+        "notes": row.notes or None,
+        "sources": _sources(row.sources),
+    }
+
+
+def _finding(row: Finding) -> Json:
+    return {
+        "sign": row.sign or None,
+        "analyte": row.analyte or None,
+        "direction": row.direction or None,
+        "weight": row.weight or None,
+    }
+
+
+def _signalment(row: Signalment) -> Json:
+    return {
+        "age_months_min": None if row.age_months_min is None else number(row.age_months_min),
+        "age_months_max": None if row.age_months_max is None else number(row.age_months_max),
+        "ages": list(row.ages),
+        "sex": row.sex or None,
+        "neutered": row.neutered,
+        "pregnant": row.pregnant,
+        "lactating": row.lactating,
+        "breeds": list(row.breeds),
     }
 
 

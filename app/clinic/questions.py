@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from app.base.errors import Invalid
-from app.clinic.patient import Figure, Medications, PatientShape, Positive, Shape, Span, Word
+from app.clinic.patient import Figure, Line, Medications, PatientShape, Positive, Shape, Span, Word
 
 Jurisdiction = Literal["US", "EU", "UK", "CA", "AU"]
 Route = Annotated[str, Field(min_length=1, max_length=40)]
@@ -114,6 +114,56 @@ class CheckBody(Question):
 
     drugs: list[Medications] = Field(
         default_factory=list, max_length=200, description='As written, dose and all: "prednisolone 5 mg PO BID".'
+    )
+
+
+class ReferenceShape(Shape):
+    """The laboratory's own range, in the unit of the value."""
+
+    low: Figure | None = None
+    high: Figure | None = None
+
+
+class VitalShape(Shape):
+    """`{"name": "temperature", "value": 40.2, "unit": "C"}`."""
+
+    name: Word
+    value: Figure
+    unit: str | None = Field(None, max_length=40)
+
+
+class TriageBody(Question):
+    """What somebody tells of an animal, and its vital signs."""
+
+    vitals: list[VitalShape] = Field(
+        default_factory=list, max_length=20, description='Like [{"name": "temperature", "value": 40.2, "unit": "C"}].'
+    )
+
+
+class FindingShape(Shape):
+    """A laboratory finding: a value, or only its `flag` (high, low; L, H as `labs` gives them)."""
+
+    name: Word | None = None
+    analyte: Word | None = None
+    loinc: Word | None = None
+    value: Figure | None = None
+    comparator: Literal["<", "<=", ">", ">="] | None = None
+    unit: str | None = Field(None, max_length=40)
+    reference: ReferenceShape | None = None
+    specimen: str | None = Field(None, max_length=80)
+    flag: Literal["high", "low", "normal", "LL", "L", "N", "H", "HH"] | None = None
+
+
+class DifferentialsBody(Question):
+    """Signs and laboratory findings to think about."""
+
+    signs: list[Line] = Field(
+        default_factory=list, max_length=100, description='Ids of signs or free words: "vomiting", "no fever".'
+    )
+    analytes: list[FindingShape] = Field(
+        default_factory=list,
+        max_length=100,
+        description='Like [{"name": "potassium", "value": 7.1, "unit": "mmol/L"}].',
     )
 
 

@@ -1,4 +1,5 @@
-"""How soon an animal must be seen: the signs somebody describes against the red flags, and what it was exposed to.
+"""How soon an animal must be seen: the signs somebody describes against the red flags, its vital signs against its
+species' ranges, and what it was exposed to.
 
 Words of reassurance never lower a level: only the worst thing said counts.
 """
@@ -6,11 +7,14 @@ Words of reassurance never lower a level: only the worst thing said counts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 from app.base.messages import Triage
+from app.clinic.findings import VitalSaid, flags_in
 from app.clinic.reading import Reading, read
 from app.clinic.records import Flag, Records
+from app.clinic.units import number, shown, spelt
 
 Json = dict[str, Any]
 Level = Literal["emergency", "urgent", "routine", "home_care"]
@@ -28,6 +32,8 @@ _TIMES: dict[str, tuple[int | None, str]] = {
     "home_care": (None, "blue"),
 }
 _ASK_MAX = 6
+_OWN_MAX = 6
+"""A flag of more species than this is no species' own."""
 
 
 _QUIET = Triage(
@@ -47,31 +53,35 @@ def triage(
     records: Records,
     exposures: Sequence[Mapping[str, Any]] = (),
     jurisdiction: str | None = None,
+    vitals: Sequence[Mapping[str, Any]] = (),
 ) -> Triage:
     """The level of what was said, of one animal.
 
     Args:
+        said: a text, or its reading; of a reading its own `signs` count (see `stated`).
         patient: in API.md's shape; species and sex decide which flags can be meant. None: whatever the text says.
         exposures: answers of `exposure` for this animal; their urgency counts.
         jurisdiction: picks the poison lines; None lists them all.
+        vitals: rows of `judged`; those out of range count.
 
     Returns:
         `routine` when nothing is raised: that no red flag was named, not that nothing is wrong.
     """
-    reading = read(said, records) if isinstance(said, str) else said
+    reading = stated(read(said, records), records)[0] if isinstance(said, str) else said
     known = patient or {}
     raised = list(_raised(reading, known, records))
-    if not raised and not exposures:
-        return _QUIET
     poisonings = [_poisoning(answer) for answer in exposures]
-    worst = min([*(_RANKS[flag.level] for flag, _ in raised), *(_RANKS[row["level"]] for row in poisonings)], default=2)
+    poisonings += [_strayed(row) for row in vitals if row["level"]]
+    if not raised and not poisonings:
+        return _QUIET
+    worst = min([*(_RANKS[flag.level] for flag, _ in raised), *(_RANKS[row["level"]] for row in poisonings)])
     level = cast("Level", next(name for name, rank in _RANKS.items() if rank == worst))
     leading = [flag for flag, _ in raised if flag.level == level]
     toxic = [row for row in poisonings if row["level"] == level]
     minutes, colour = _TIMES[level]
     if leading and not toxic:
-        stated = [flag.see_within_min for flag in leading if flag.see_within_min is not None]
-        minutes = min(stated, default=minutes)
+        limits = [flag.see_within_min for flag in leading if flag.see_within_min is not None]
+        minutes = min(limits, default=minutes)
         colour = min((flag.vtl_colour for flag in leading), key=_COLOURS.__getitem__)
     reasons = [*(row["reason"] for row in toxic), *(flag.reason for flag in leading)]
     asked = [question for flag in leading for question in flag.ask_next]
@@ -88,6 +98,60 @@ def triage(
         ask_next=tuple(dict.fromkeys(asked))[:_ASK_MAX],
         contacts=contacts(records, jurisdiction) if about_poison else (),
     )
+
+
+def stated(reading: Reading, records: Records) -> tuple[Reading, tuple[Json, ...]]:
+    """The reading with only those signs that it states of this animal today, and what it names in another sense."""
+    raised, left = flags_in(reading, records)
+    return replace(reading, signs=raised), left
+
+
+def questions(patient: Mapping[str, Any], records: Records) -> tuple[str, ...]:
+    """What to ask when nothing was raised: the gravest flags of its own species, then those of every animal."""
+    own, common = [], []
+    for flag in sorted(records.flags, key=lambda flag: flag.see_within_min or 0):
+        if flag.level != "emergency" or (flag.sex and patient.get("sex") not in (None, flag.sex)):
+            continue
+        if "any" in flag.species:
+            common.append(flag)
+        elif patient.get("species") in flag.species and len(flag.species) <= _OWN_MAX:
+            own.append(flag)
+    half = _ASK_MAX // 2
+    return tuple(f"Is there any of this: {flag.sign}?" for flag in (*own[:half], *common[: _ASK_MAX - len(own[:half])]))
+
+
+def judged(vitals: Iterable[VitalSaid], patient: Mapping[str, Any], records: Records) -> tuple[list[Json], list[Json]]:
+    """Vital signs beside the range on record for the species.
+
+    Outside of the range is urgent. Above it by more than the range is wide, below it by as much, or below half of its
+    lower end, is an emergency: our own rule, on the cautious side, where no source gives a limit.
+
+    Returns:
+        Rows `{name, value, unit, interval, flag LL|L|N|H|HH|null, level, span, source}`, and those that no record could
+        judge, `{text, why}`.
+    """
+    species = records.species.get(str(patient.get("species")))
+    rows, left = [], []
+    for one in vitals:
+        words = f"{one.name.replace('_', ' ')} {shown(one.value)} {spelt(one.unit)}"
+        known = next((vital for vital in species.vitals if vital.name == one.name), None) if species else None
+        row: Json = {"name": one.name, "value": number(one.value), "unit": one.unit, "interval": None, "flag": None}
+        row |= {"level": None, "text": words, "span": None if one.span is None else list(one.span), "source": None}
+        if known is None:
+            left.append({"text": words, "why": "missing_species" if species is None else "no_interval_on_record"})
+        else:
+            width = known.high - known.low
+            high, low = one.value > known.high, one.value < known.low
+            far = one.value > known.high + width or one.value < max(known.low - width, known.low / 2)
+            row["interval"] = {"low": number(known.low), "high": number(known.high), "source": "record"}
+            row["flag"] = ("HH" if far else "H") if high else ("LL" if far else "L") if low else "N"
+            row["level"] = ("emergency" if far else "urgent") if high or low else None
+            side = f"{'far ' if far else ''}{'above' if high else 'below'}"
+            ends = f"{shown(known.low)} to {shown(known.high)} {spelt(one.unit)} on record for the {patient['species']}"
+            row["reason"] = f"{words[0].upper()}{words[1:]}: {side} the {ends}."
+            row["source"] = known.sources[0].json
+        rows.append(row)
+    return rows, left
 
 
 def contacts(records: Records, jurisdiction: str | None) -> tuple[Json, ...]:
@@ -131,6 +195,13 @@ def _poisoning(answer: Mapping[str, Any]) -> Json:
             "source": answer.get("source") or (sources[0] if sources else None),
         }
     return {"level": level, "reason": reason, "flag": flag}
+
+
+def _strayed(row: Mapping[str, Any]) -> Json:
+    """A vital sign out of range, as a flag."""
+    flag = {"id": f"vital-{row['name'].replace('_', '-')}", "sign": row["text"], "level": row["level"]}
+    flag |= {"span": row["span"], "reason": row["reason"], "source": row["source"]}
+    return {"level": row["level"], "reason": row["reason"], "flag": flag}
 
 
 def _raised(reading: Reading, patient: Mapping[str, Any], records: Records) -> Iterable[tuple[Flag, tuple[int, int]]]:

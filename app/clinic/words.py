@@ -114,6 +114,40 @@ def describe_check(answer: Answer) -> str:
     return _lines([*lines, *_left(answer), *_sources(row["source"] for row in answer["findings"])])
 
 
+def describe_triage(answer: Answer) -> str:
+    """The answer of `triage`, the level first."""
+    within = f", within {answer['see_within_min']} min" if answer["see_within_min"] is not None else ""
+    level = answer["level"].replace("_", " ").upper()
+    lines = [_patient(answer), f"{level} (colour {answer['vtl_colour']}{within})", answer["reason"]]
+    lines += [f"! {row['sign']}: {row['reason']}" for row in answer["red_flags"]]
+    lines += [
+        f"{row['text']}: {row['flag'] or 'not judged'}"
+        + (f" (range {row['interval']['low']} to {row['interval']['high']})" if row["interval"] else "")
+        for row in answer["vitals"]
+    ]
+    lines += [f"Named but not counted: {row['sign']} ({row['why'].replace('_', ' ')})" for row in answer["not_raised"]]
+    lines += [f"? {question}" for question in answer["ask_next"]]
+    lines += [f"Call: {row['name']} {row['phone']}" for row in answer["contacts"]]
+    return _lines([*lines, *_left(answer), *_sources(row["source"] for row in answer["red_flags"])])
+
+
+def describe_differentials(answer: Answer) -> str:
+    """The answer of `differentials`, in its order."""
+    found = [f"{'no ' if row['direction'] == 'absent' else ''}{row['finding']}" for row in answer["findings"]]
+    lines = [_patient(answer), f"Findings: {', '.join(found) or 'none understood'}"]
+    for row in answer["differentials"]:
+        mark = "!" if row["cant_miss"] else " "
+        lines += ["", f"{mark} {row['rank']}. {row['condition']} ({row['urgency']}): {row['why']}"]
+        lines += [f"     + {one['text']}{' (' + one['weight'] + ')' if one['weight'] else ''}" for one in row["for"]]
+        lines += [f"     - {one['text']}" for one in row["against"]]
+        lines.append(f"     next: {'; '.join(row['next_tests'])}")
+    lines += ["", *(f"Ruled out: {row['condition']} ({row['why']})" for row in answer["ruled_out"])]
+    if answer["left_out"]["count"]:
+        lines.append(f"Not listed: {answer['left_out']['count']} that fit less")
+    lines += [f"? {row['ask']}" for row in answer["ask_next"]]
+    return _lines([*lines, *_left(answer), *_sources(answer["sources"])])
+
+
 def describe_extract(answer: Answer) -> str:
     """The answer of `extract`."""
     lines = []

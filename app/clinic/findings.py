@@ -1,0 +1,663 @@
+"""What a text says an animal has, has not, had once, or might have: signs, vital signs and laboratory directions.
+
+Reading knows the facts; this module knows in which sense a phrase stands there. `he had a seizure last year`, `no
+seizures` and `what if he ever has a seizure` raise nothing; `can't walk, screaming` denies no screaming.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+
+from app.clinic.lexicon import Lexicon, Node, lexicon, meant, scan, tokens, vocabulary
+from app.clinic.reading import Animal, Reading, figure
+from app.clinic.reading import Sign as Raised
+from app.clinic.records import Records
+
+Json = dict[str, Any]
+State = Literal["stated", "denied", "past", "asked", "another_animal"]
+Place = tuple[int, int]
+
+_ENDS = frozenset((".", "!", "?", "\n", "\u3002", "\uff01", "\uff1f", "|"))
+_CLAUSES = frozenset(
+    (",", ";", ":", "(", ")", "\uff0c", "\uff1b", "\u3001", "but", "however", "although", "though", "pero", "mais",
+     "aber", "mas", "sino", "\u4f46", "and", "y", "et", "und", "e")
+)  # fmt: skip
+_BREAKS = frozenset(
+    ("but", "however", "although", "though", "except", "now", "then", "because", "since", "so", "just", "still", "yet",
+     "pero", "mais", "aber", "mas", "sino", "\u4f46", "(", ")", ":", ";", "has", "had", "have", "is", "are", "was",
+     "he", "she", "it", "they", "ahora", "jetzt", "maintenant", "agora")
+)  # fmt: skip
+_FILLERS = vocabulary(
+    "his her the a an my its their our some very really any is are was been to of so just being be quite has have it "
+    "he she all also completely totally bit little there that this kind like gone got getting both looks look seems "
+    "el la los las su sus mi un una muy esta se le lo les son sa ses mon ma est tres un une en de du des au "
+    "der die das den dem sein seine ihr ihre mein meine ist sehr ganz total immer o os as meu minha muito bem do da no "
+    "\u5f88 \u4e86 \u4e00 \u76f4 \u5728 \u5f97 \u7684 \u6709 \u70b9 \u592a \u90fd"
+)
+_SKIPPED_MAX = 3
+_WAYS_MAX = 64
+# `no pain, swelling or fever` denies all of its list; `can't walk, screaming` denies the walking alone.
+_LISTING = vocabulary(
+    "no without denies denied deny never neither nor none negative free sin sans kein keine keinen keinerlei sem "
+    "\u65e0 \u6ca1"
+)
+_DIRECT = vocabulary(
+    "not isn't wasn't doesn't don't didn't hasn't haven't won't can't aren't couldn't wouldn't weren't nicht nie nunca "
+    "jamais nao no ni nem ne n \u672a \u6ca1"
+)
+_AFTER = vocabulary("pas nicht jamais nunca none absent denied")
+_NEGATORS = _LISTING | _DIRECT
+_SOFTENED = vocabulary("only just sure certain doubt change matter better improving idea longer wonder know until")
+_BESIDE = _FILLERS | vocabulary(
+    "seem appear show showing shown shows feel feeling in with signs sign had more much tiene ha tener hat hatte a "
+    "eu tem teve"
+)
+_ANDS = frozenset(("and", "&", "y", "et", "und", "plus"))
+_DIRECT_REACH = 2
+_LIST_REACH = 9
+_YEARS = vocabulary("year years yr yrs ano anos an ans annee annees jahr jahren jahre \u5e74")
+_MONTHS = vocabulary("months month mes meses mois monat monaten")
+_LAST = vocabulary("last previous past pasado passado dernier derniere letztes letzten vergangenes")
+_SEASONS = vocabulary("year spring summer autumn fall winter month ano annee an jahr sommer winter verano invierno")
+_ONGOING = vocabulary("since for over during seit desde depuis durante uber \u81ea \u4ece")
+_RECENT = vocabulary(
+    "now today tonight currently minutes minute min hour hours yesterday ahora hoy heute jetzt gerade aujourd hui "
+    "maintenant agora hoje ontem ayer hier gestern \u4eca \u521a \u6b63 \u73b0"
+)
+_AGAIN = vocabulary(
+    "again another worse returned relapse relapsed wieder erneut encore nouveau otra otro nuevo vez outra outro novo "
+    "novamente \u53c8 \u518d"
+)
+_OLD_PHRASES: tuple[tuple[str, ...], ...] = tuple(
+    tuple(words.split())
+    for words in (
+        "used to", "history of", "as a puppy", "as a kitten", "as a pup", "as a foal", "as a kid", "years ago",
+        "year ago", "months ago", "long ago", "in the past", "died of", "died from", "dead from", "was lost to",
+        "died after", "\u53bb \u5e74", "\u4ee5 \u524d", "\u5e74 \u524d", "antes tenia", "fruher mal", "autrefois",
+        "quando era filhote", "cuando era cachorro", "als welpe",
+    )
+)  # fmt: skip
+_OLD_STARTS = _LAST | {phrase[0] for phrase in _OLD_PHRASES} | {"vor", "hace", "ha", "il"}
+_PREVENT = vocabulary(
+    "prevent prevents preventing prevention avoid avoiding prevenir evitar prevencion eviter prevention verhindern "
+    "vorbeugen vermeiden risk insurance prone"
+)
+_SIGNS_OF = vocabulary(
+    "signs sign symptoms symptom signes signe symptomes sintomas sinais signos anzeichen symptome \u75c7 \u5f81"
+)
+_WHAT = vocabulary(
+    "what which know whats what's quels quelles quel que cuales quais was welche welches woran \u4ec0 \u54ea"
+)
+_EVER = vocabulary("ever jemals jamais")
+_IF = vocabulary("if case wenn falls si se")
+_CAN = vocabulary("can could do does is are puede pueden kann konnen peut peuvent pode podem")
+_ASKING = _PREVENT | _SIGNS_OF | _EVER | frozenset(("?", "\uff1f"))
+_OURS = vocabulary(
+    "my our mine ours he she his her him they mi nuestro nuestra mon ma notre nos mein meine unser unsere er sie meu "
+    "minha nosso nossa ele ela \u6211 \u4ed6 \u5979"
+)
+_OTHERS = vocabulary(
+    "neighbor neighbour neighbors neighbours friend friends sister brother cousin coworker colleague vecino vecina "
+    "amigo amiga voisin voisine ami amie nachbar nachbarn nachbarin freund freundin vizinho vizinha \u90bb \u670b"
+)
+_GROUP_REACH = 14
+_NEARBY = 24
+
+
+class Phrase(NamedTuple):
+    """A phrase in a text: what it means, from which word to which, and in which sense."""
+
+    key: Any
+    start: int
+    end: int
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class SignSaid:
+    """A sign of signs.toml in a text; `span` is (start, end) in characters."""
+
+    sign: str
+    state: State
+    span: tuple[int, int]
+
+
+class _Text:
+    """A text in words, with what is needed to ask in which sense a phrase stands there."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
+        self.sentences = _numbered(words, _ENDS)
+        self.ends = [place for place, word in enumerate(words) if word in _ENDS]
+        self.any_negator = not _NEGATORS.isdisjoint(words) or not _AFTER.isdisjoint(words)
+        self.old = _places_of_old(words)
+        self.asking = not _ASKING.isdisjoint(words)
+        self.others = not _OTHERS.isdisjoint(words)
+        self.again = {place for place, word in enumerate(words) if word in _AGAIN}
+
+    def bounds(self, place: int, marks: frozenset[str]) -> Place:
+        """The words around `place` up to the next of `marks`, at most 60 either way."""
+        words = self.words
+        start = place
+        while start > 0 and words[start - 1] not in marks and words[start - 1] not in _ENDS and place - start < 60:
+            start -= 1
+        end = place
+        while end < len(words) and words[end] not in marks and words[end] not in _ENDS and end - place < 60:
+            end += 1
+        return start, end
+
+    def state(self, start: int, end: int, own: frozenset[int] = frozenset()) -> State:
+        """In which sense the words from `start` to before `end` stand there; `own` negators belong to the phrase."""
+        if self.any_negator and self._denied(start, end, own):
+            return "denied"
+        if self.old and self._past(start, end):
+            return "past"
+        if self.asking and self._asked(start, end):
+            return "asked"
+        if self.others and self._another(start):
+            return "another_animal"
+        return "stated"
+
+    def _denied(self, start: int, end: int, own: frozenset[int]) -> bool:
+        words, sentence = self.words, self.sentences[start]
+        apart, comma = 0, False
+        for place in range(start - 1, max(-1, start - 1 - _LIST_REACH), -1):
+            word = words[place]
+            if self.sentences[place] != sentence:
+                break
+            if word in _NEGATORS and place not in own:
+                following = words[place + 1] if place + 1 < len(words) else ""
+                if following in _SOFTENED:
+                    break
+                if word in _DIRECT and apart <= _DIRECT_REACH and not comma:
+                    return True
+                if word in _LISTING and (not comma or self._listed(start, end)):
+                    return True
+                if not comma and apart > _DIRECT_REACH:
+                    break
+            if word in (",", "\uff0c", "\u3001"):
+                comma = True
+            elif word in _ANDS or (word in _BREAKS and word not in _BESIDE):
+                break
+            elif word not in _BESIDE:
+                apart += 1
+        after = words[end : end + 2]
+        if not after:
+            return False
+        if after[0] in _AFTER and self.sentences[end] == sentence:
+            return True
+        return after in (["ruled", "out"], ["is", "absent"], [":", "no"], [":", "none"], ["=", "no"], ["was", "denied"])
+
+    def _listed(self, start: int, end: int) -> bool:
+        """`no vomiting, diarrhoea or blood`: an `or` follows or precedes in the sentence."""
+        words, sentence = self.words, self.sentences[start]
+        near = range(max(0, start - 3), min(len(words), end + 6))
+        return any(
+            words[place] in ("or", "nor", "ni", "oder", "ou", "o", "nem") and self.sentences[place] == sentence
+            for place in near
+        )
+
+    def _past(self, start: int, end: int) -> bool:
+        low, high = self.bounds(start, _CLAUSES)
+        if not any(low <= place < high for place in self.old):
+            return False
+        if any(place > start for place in self.again):
+            return False
+        return _RECENT.isdisjoint(self.words[low:high])
+
+    def _asked(self, start: int, end: int) -> bool:
+        words = self.words
+        low, high = self.bounds(start, _ENDS)
+        before = words[low:start]
+        if not _PREVENT.isdisjoint(before[-8:]):
+            return True
+        question = high < len(words) and words[high] in ("?", "\uff1f")
+        if not _SIGNS_OF.isdisjoint(before) and not _WHAT.isdisjoint(before):
+            return True
+        if "ever" in words[low:high] and not _IF.isdisjoint(before):
+            return True
+        general = question and _OURS.isdisjoint(words[low:high])
+        return general and bool(before) and before[0] in _CAN | _WHAT
+
+    def _another(self, start: int) -> bool:
+        """Said of somebody else's animal, while the writer's own stands in another sentence."""
+        words = self.words
+        low, high = self.bounds(start, _ENDS)
+        other = next((place for place in range(low, start) if words[place] in _OTHERS), None)
+        if other is None or any(words[place] in _OURS for place in range(other + 1, high)):
+            return False
+        return any(words[place] in _OURS and words[place + 1 : place + 2] and words[place + 1] not in _OTHERS
+                   for place in (*range(low), *range(high, len(words))))  # fmt: skip
+
+
+def _numbered(words: list[str], marks: frozenset[str]) -> list[int]:
+    """The number of the sentence of every word."""
+    numbers, current = [], 0
+    for word in words:
+        numbers.append(current)
+        if word in marks:
+            current += 1
+    return numbers
+
+
+def _places_of_old(words: list[str]) -> list[int]:
+    """Where the text speaks of long ago."""
+    found = []
+    for place in [place for place, word in enumerate(words) if word in _OLD_STARTS or word[:2] in ("19", "20")]:
+        word = words[place]
+        before = words[place - 1] if place else ""
+        if word in _LAST:
+            beside = {before, *words[place + 1 : place + 2]}
+            since = _ONGOING.intersection(words[max(0, place - 2) : place])
+            if not beside.isdisjoint(_SEASONS) and not since:
+                found.append(place)
+        elif _is_year(word, before) or _counts_back(words, place) or _is_old(words, place):
+            found.append(place)
+    return found
+
+
+def _is_old(words: list[str], place: int) -> bool:
+    """`used to`, `as a puppy`."""
+    return any(tuple(words[place : place + len(phrase)]) == phrase for phrase in _OLD_PHRASES)
+
+
+def _is_year(word: str, before: str) -> bool:
+    """`in 2019`."""
+    return len(word) == 4 and word[:2] in ("19", "20") and word.isdigit() and before in ("in", "en", "im", "em")
+
+
+def _counts_back(words: list[str], place: int) -> bool:
+    """`vor zwei Jahren`, `hace dos meses`, `il y a deux ans`."""
+    if words[place] not in ("vor", "hace", "ha", "il"):
+        return False
+    unit = place + (4 if words[place : place + 3] == ["il", "y", "a"] else 2)
+    return unit < len(words) and words[unit] in _YEARS | _MONTHS
+
+
+def _mentions(words: list[str], root: Node) -> Iterator[tuple[Any, int, int]]:
+    """Every phrase of a trie in the words, with up to three little words between its own."""
+    last = len(words)
+    for place in [place for place, word in enumerate(words) if word in root]:
+        ways = [(root[words[place]], place + 1, 0)]
+        tried = 0
+        while ways and tried < _WAYS_MAX:
+            node, end, skipped = ways.pop()
+            tried += 1
+            for key in node.get("", ()):
+                yield key, place, end
+            if end == last:
+                continue
+            following = words[end]
+            if following in _FILLERS and skipped < _SKIPPED_MAX:
+                ways.append((node, end + 1, skipped + 1))
+            if following in node:
+                ways.append((node[following], end + 1, skipped))
+
+
+# -- the signs of conditions ---------------------------------------------------------------------------------------
+
+_WELL: Mapping[str, str] = {
+    "eating well": "not-eating", "eating fine": "not-eating", "eating normally": "not-eating",
+    "eating ok": "not-eating", "eats well": "not-eating", "eats fine": "not-eating", "eats normally": "not-eating",
+    "good appetite": "not-eating", "normal appetite": "not-eating", "appetite normal": "not-eating",
+    "appetite good": "not-eating", "breathing normally": "difficulty-breathing",
+    "breathing fine": "difficulty-breathing", "gums pink": "pale-gums", "pink gums": "pale-gums",
+    "walks normally": "lameness", "walking normally": "lameness", "afebrile": "fever", "normal temperature": "fever",
+    "temperature normal": "fever", "come bien": "not-eating", "mange bien": "not-eating", "frisst gut": "not-eating",
+    "frisst normal": "not-eating", "come normal": "not-eating",
+}  # fmt: skip
+"""What says that a sign is not there, without a `no`."""
+
+_TRIES: list[tuple[Records, Node]] = []
+
+
+def _sign_trie(records: Records) -> Node:
+    for known, made in _TRIES:
+        if known is records:
+            return made
+    root: Node = {}
+    for sign in records.signs.values():
+        for phrase in (sign.name, *(word for listed in sign.words.values() for word in listed)):
+            _enter(root, phrase, (sign.id, True))
+    for phrase, name in _WELL.items():
+        if name in records.signs:
+            _enter(root, phrase, (name, False))
+    _TRIES.append((records, root))
+    del _TRIES[:-4]
+    return root
+
+
+def _enter(root: Node, phrase: str, key: Any) -> None:
+    node = root
+    for word in tokens(phrase)[0]:
+        node = node.setdefault(word, {})
+    kept = node.setdefault("", [])
+    if key not in kept:
+        kept.append(key)
+
+
+def signs_in(text: str, records: Records) -> tuple[SignSaid, ...]:
+    """The signs of signs.toml that a text names, each once, in the order of the text; linear in its length.
+
+    A sign that is stated anywhere is stated; one that is denied in one place and long ago in another is denied.
+    """
+    words, matches = scan(text)
+    known = _Text(words)
+    rank: tuple[State, ...] = ("stated", "denied", "past", "asked", "another_animal")
+    found: dict[str, tuple[State, Place]] = {}
+    every = list(_mentions(words, _sign_trie(records)))
+    spent = _spent(words, ((start, end) for _, start, end in every))
+    for (sign, present), start, end in every:
+        state = known.state(start, end, spent)
+        if not present:
+            state = "denied" if state == "stated" else state
+        if sign not in found or rank.index(state) < rank.index(found[sign][0]):
+            found[sign] = (state, (start, end))
+    return tuple(
+        SignSaid(sign, state, (matches[place[0]].start(), matches[place[1] - 1].end()))
+        for sign, (state, place) in sorted(found.items(), key=lambda item: item[1][1])
+    )
+
+
+def _spent(words: list[str], places: Iterable[Place]) -> frozenset[int]:
+    """The negators that are part of a phrase themselves, and so deny nothing else: `can't breathe`, `not eating`."""
+    return frozenset(
+        place for start, end in places if end - start > 1 for place in range(start, end) if words[place] in _NEGATORS
+    )
+
+
+# -- red flags -----------------------------------------------------------------------------------------------------
+
+
+def flags_in(reading: Reading, records: Records) -> tuple[tuple[Raised, ...], tuple[Json, ...]]:
+    """The red flags that a text states, and those it names in another sense.
+
+    Returns:
+        Signs as `reading` has them, in the order of `records.flags`; rows `{sign, span, why}` of what was named but
+        denied, long ago, only asked about or another animal's.
+    """
+    words = list(reading.words)
+    if not words:
+        return (), ()
+    known = lexicon(records)
+    text = _Text(words)
+    stated: dict[int, Place] = {}
+    other: dict[int, tuple[State, Place]] = {}
+    grouped: dict[tuple[int, int], dict[int, list[Place]]] = {}
+    every = list(_mentions(words, known.signs))
+    spent = _spent(words, ((start, end) for _, start, end in every))
+    for (index, group), start, end in every:
+        if group >= 0:
+            places = grouped.setdefault((index, text.sentences[start]), {}).setdefault(group, [])
+            if len(places) < _NEARBY:
+                places.append((start, end))
+        elif index not in stated:
+            state = text.state(start, end, spent)
+            if state == "stated":
+                stated[index] = (start, end)
+            else:
+                other.setdefault(index, (state, (start, end)))
+    for (index, _), groups in grouped.items():
+        if index in stated or len(groups) < len(records.flags[index].all_of):
+            continue
+        for near in _together(groups):
+            own = spent.union(start for start, _ in near if words[start] in _NEGATORS)
+            states: list[State] = [text.state(start, end, own) for start, end in near]
+            place = (min(start for start, _ in near), max(end for _, end in near))
+            wrong = next((state for state in states if state != "stated"), None)
+            if wrong is None:
+                stated[index] = place
+                break
+            other.setdefault(index, (wrong, place))
+    if not stated and not other:
+        return (), ()
+    matches = scan(reading.text)[1]
+    owners = _owners(reading, words, matches, known)
+
+    def span(place: Place) -> tuple[int, int]:
+        return matches[place[0]].start(), matches[place[1] - 1].end()
+
+    raised = tuple(
+        Raised(index, records.flags[index].sign, span(place), _species_at(place[0], owners))
+        for index, place in sorted(stated.items())
+    )
+    left = tuple(
+        {"sign": records.flags[index].sign, "span": list(span(place)), "why": state}
+        for index, (state, place) in sorted(other.items())
+        if index not in stated
+    )
+    return raised, left
+
+
+def _together(groups: Mapping[int, list[Place]]) -> Iterator[tuple[Place, ...]]:
+    """One place of each group, near each other and none of them twice, for each place of the first group."""
+    first, *rest = (groups[group] for group in sorted(groups))
+    for place in first:
+        chosen = [place]
+        for places in rest:
+            free = [
+                one for one in places
+                if abs(one[0] - place[0]) <= _GROUP_REACH
+                and all(one[1] <= taken[0] or one[0] >= taken[1] for taken in chosen)
+            ]  # fmt: skip
+            if not free:
+                break
+            chosen.append(min(free, key=lambda one: abs(one[0] - place[0])))
+        else:
+            yield tuple(chosen)
+
+
+def _owners(reading: Reading, words: list[str], matches: list[Any], known: Lexicon) -> list[tuple[int, str]]:
+    """Where which species is spoken of, in order; looked for word by word only where there are several."""
+    species = {animal.species for animal in reading.animals if animal.species}
+    if len(species) <= 1:
+        return [(0, name) for name in species]
+    found = []
+    for place, word in enumerate(words):
+        hit = meant(known, words, place) if word in known.root else None
+        for term in hit[0] if hit else ():
+            name = term.value if term.kind == "species" else term.more if term.kind == "breed" else None
+            if name in species and not term.foreign:
+                found.append((place, str(name)))
+                break
+    return found
+
+
+def _species_at(place: int, owners: list[tuple[int, str]]) -> str | None:
+    """Whose sign it is: the species named last before it, else the first."""
+    if not owners:
+        return None
+    return owners[max(0, bisect_right(owners, place, key=lambda row: row[0]) - 1)][1]
+
+
+def animals_of(reading: Reading) -> tuple[Animal, ...]:
+    """The animals of a text that are one individual, not a kind."""
+    return tuple(animal for animal in reading.animals if not animal.several) or reading.animals
+
+
+# -- vital signs ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class VitalSaid:
+    """A vital sign with its figure: temperature [Cel], heart_rate and respiratory_rate [/min], ..."""
+
+    name: str
+    value: Decimal
+    unit: str
+    span: tuple[int, int] | None = None
+
+
+_VITAL_WORDS: dict[str, tuple[str, ...]] = {
+    "temperature": (
+        "temp", "temperature", "rectal temp", "rectal temperature", "fever of", "temperatura", "fiebre de",
+        "fievre de", "fieber von", "fieber", "febre de", "\u4f53 \u6e29", "t =", "t :",
+    ),
+    "heart_rate": (
+        "hr", "heart rate", "heartrate", "pulse", "pulse rate", "heart rate is", "frecuencia cardiaca", "pulso",
+        "frequence cardiaque", "pouls", "herzfrequenz", "puls", "frequencia cardiaca", "\u5fc3 \u7387",
+    ),
+    "respiratory_rate": (
+        "rr", "respiratory rate", "resp rate", "respiration rate", "breathing rate", "respirations", "resp",
+        "sleeping respiratory rate", "frecuencia respiratoria", "frequence respiratoire", "atemfrequenz",
+        "frequencia respiratoria", "\u547c \u5438 \u9891 \u7387",
+    ),
+    "capillary_refill": ("crt", "capillary refill", "capillary refill time", "cap refill"),
+    "oxygen_saturation": ("spo2", "oxygen saturation", "o2 sat", "sats", "pulse ox"),
+    "systolic_pressure": ("sbp", "systolic", "systolic pressure", "systolic blood pressure", "bp", "blood pressure"),
+}  # fmt: skip
+VITAL_NAMES: Mapping[str, str] = {
+    name.replace(" ", "_"): key for key, names in _VITAL_WORDS.items() for name in (key, *names)
+}
+"""What a caller may write -> our name."""
+VITAL_UNITS = {
+    "temperature": "Cel", "heart_rate": "/min", "respiratory_rate": "/min", "capillary_refill": "s",
+    "oxygen_saturation": "%", "systolic_pressure": "mm[Hg]",
+}  # fmt: skip
+_VITAL_TRIE: Node = {}
+_GAP = vocabulary("is was of at : = about around approx ~ measured now a the it came back over above de es ist von")
+_RATES = (
+    (("bpm",), "heart_rate"),
+    (("beats", "per", "minute"), "heart_rate"),
+    (("beats", "a", "minute"), "heart_rate"),
+    (("beats", "/", "min"), "heart_rate"),
+    (("breaths", "per", "minute"), "respiratory_rate"),
+    (("breaths", "a", "minute"), "respiratory_rate"),
+    (("breaths", "/", "min"), "respiratory_rate"),
+    (("breaths", "per", "min"), "respiratory_rate"),
+)
+
+
+def vitals_in(text: str) -> tuple[VitalSaid, ...]:
+    """The vital signs with figures in a text, each kind once; Fahrenheit comes back in Celsius."""
+    words, matches = scan(text)
+    if not any(word[0].isdigit() for word in words):
+        return ()
+    if not _VITAL_TRIE:
+        for key, names in _VITAL_WORDS.items():
+            for name in names:
+                _enter(_VITAL_TRIE, name, key)
+    found: dict[str, VitalSaid] = {}
+    for place, word in enumerate(words):
+        if not word[0].isdigit():
+            continue
+        for rate, name in _RATES:
+            if tuple(words[place + 1 : place + 1 + len(rate)]) == rate and (value := _value(word)) is not None:
+                found.setdefault(
+                    name, VitalSaid(name, value, "/min", (matches[place].start(), matches[place + len(rate)].end()))
+                )
+    for key, start, end in _mentions(words, _VITAL_TRIE):
+        at = end
+        while at < len(words) and at - end < 4 and words[at] in _GAP:
+            at += 1
+        if at >= len(words) or not words[at][0].isdigit() or (value := _value(words[at])) is None:
+            continue
+        following = words[at + 1] if at + 1 < len(words) else ""
+        if figure(words, at) is not None and following in ("kg", "mg", "ml", "years", "days", "weeks", "months"):
+            continue
+        said = _vital(key, value, following)
+        if said is not None:
+            found.setdefault(key, VitalSaid(*said, (matches[start].start(), matches[at].end())))
+    return tuple(found.values())
+
+
+def _value(word: str) -> Decimal | None:
+    """A figure of a vital sign: at most four digits, with a decimal comma or point."""
+    plain = word.replace(",", ".")
+    return Decimal(plain) if len(plain) <= 6 and plain.count(".") <= 1 else None
+
+
+def _vital(name: str, value: Decimal, unit: str) -> tuple[str, Decimal, str] | None:
+    """The figure in our unit; None where it can be no such figure."""
+    if name == "temperature":
+        if unit.lower() in ("f", "fahrenheit") or value > 80:
+            value = ((value - 32) * 5 / 9).quantize(Decimal("0.1"))
+        if not 20 <= value <= 46:
+            return None
+    return name, value, VITAL_UNITS[name]
+
+
+def vital(name: str, value: Decimal, unit: str) -> VitalSaid | None:
+    """A vital sign a caller gives; None for a name nobody knows or a figure that can't be one."""
+    key = VITAL_NAMES.get("_".join(name.lower().replace("-", " ").split()))
+    said = None if key is None else _vital(key, value, unit.lstrip("\u00b0").strip())
+    return None if said is None else VitalSaid(*said)
+
+
+# -- laboratory directions -----------------------------------------------------------------------------------------
+
+_HIGH = vocabulary("high elevated raised increased up alto alta eleve elevee erhoht hoch elevado elevada \u9ad8")
+_LOW = vocabulary("low decreased reduced down bajo baja bas basse niedrig erniedrigt baixo baixa \u4f4e")
+_DIRECTIONS = _HIGH | _LOW
+_EMIA: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "hyperkalemia": (("potassium", "high"),), "hypokalemia": (("potassium", "low"),),
+    "hypernatremia": (("sodium", "high"),), "hyponatremia": (("sodium", "low"),),
+    "hypercalcemia": (("calcium", "high"),), "hypocalcemia": (("calcium", "low"),),
+    "hyperglycemia": (("glucose", "high"),), "hypoglycemia": (("glucose", "low"),),
+    "hyperphosphatemia": (("phosphate", "high"),), "hypoalbuminemia": (("albumin", "low"),),
+    "hyperbilirubinemia": (("total bilirubin", "high"),),
+    "azotemia": (("creatinine", "high"), ("urea nitrogen", "high")),
+    "azotemic": (("creatinine", "high"), ("urea nitrogen", "high")),
+    "anemia": (("pcv", "low"),), "anemic": (("pcv", "low"),), "thrombocytopenia": (("platelets", "low"),),
+    "thrombocytopenic": (("platelets", "low"),), "leukopenia": (("white blood cells", "low"),),
+    "hypercholesterolemia": (("cholesterol", "high"),), "hyperammonemia": (("ammonia", "high"),),
+    "hyperlactatemia": (("lactate", "high"),),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LabSaid:
+    """An analyte that a text calls high or low."""
+
+    analyte: str
+    direction: str
+    state: State
+    span: tuple[int, int]
+
+
+def labs_in(text: str, records: Records) -> tuple[LabSaid, ...]:
+    """Analytes that a text calls high or low without a figure: `high potassium`, `ALT raised`, `azotaemic`."""
+    words, matches = scan(text)
+    if _DIRECTIONS.isdisjoint(words) and not any("emi" in word for word in words):
+        return ()
+    known, sense = lexicon(records), _Text(words)
+    found: dict[tuple[str, str], LabSaid] = {}
+
+    def keep(analyte: str, direction: str, start: int, end: int) -> None:
+        if analyte in records.analytes and (analyte, direction) not in found:
+            span = (matches[start].start(), matches[end - 1].end())
+            found[analyte, direction] = LabSaid(analyte, direction, sense.state(start, end), span)
+
+    for place, word in enumerate(words):
+        for analyte, direction in _EMIA.get(word.replace("aemi", "emi"), ()):
+            keep(analyte, direction, place, place + 1)
+        hit = meant(known, words, place) if word in known.root else None
+        name = next((term.value for term in hit[0] if term.kind == "analyte"), None) if hit else None
+        if hit is None or name is None:
+            continue
+        around = ((place - 1, place), (hit[1], hit[1] + 1), (hit[1] + 1, hit[1] + 2))
+        for at, _ in around:
+            near = words[at] if 0 <= at < len(words) else ""
+            if at == hit[1] + 1 and words[hit[1]] not in ("is", "was", "very", "too", "slightly", "ist", "est", "es"):
+                continue
+            if near in _HIGH or near in _LOW:
+                keep(name, "high" if near in _HIGH else "low", min(at, place), max(at + 1, hit[1]))
+                break
+    return tuple(found.values())
+
+
+def nearest_signs(words: str, records: Records, count: int = 3) -> list[str]:
+    """Sign ids that share a word with these, or look like them."""
+    wanted = set(tokens(words)[0]) - _FILLERS
+    scored = []
+    for sign in records.signs.values():
+        phrases: Iterable[str] = (sign.name, *sign.words.get("en", ()))
+        shared = max((len(wanted & set(tokens(phrase)[0])) for phrase in phrases), default=0)
+        alike = any(one[:4] == other[:4] for one in wanted for other in sign.id.split("-") if len(one) > 3)
+        if shared or alike:
+            scored.append((-shared, not alike, sign.id))
+    return [name for _, _, name in sorted(scored)[:count]]
