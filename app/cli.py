@@ -44,7 +44,16 @@ from app.billing.reconcile import reconcile as broken_invariants
 from app.billing.tokens import Tokens
 from app.billing.usage import Reports
 from app.clinic import open_clinic, words
-from app.clinic.questions import CheckBody, DifferentialsBody, DoseBody, ExposureBody, ExtractBody, TriageBody
+from app.clinic.questions import (
+    CalculateBody,
+    CheckBody,
+    DifferentialsBody,
+    DoseBody,
+    ExposureBody,
+    ExtractBody,
+    LabsBody,
+    TriageBody,
+)
 from app.main import ROOT, configure_logging, open_house, read_catalogue
 from app.media.pictures import real_format
 from app.storage import embedded, migrate
@@ -796,7 +805,9 @@ for _name, _body, _words in (
     ("dose", DoseBody, words.describe_dose),
     ("exposure", ExposureBody, words.describe_exposure),
     ("check", CheckBody, words.describe_check),
+    ("labs", LabsBody, words.describe_labs),
     ("triage", TriageBody, words.describe_triage),
+    ("calculate", CalculateBody, words.describe_calculate),
     ("differentials", DifferentialsBody, words.describe_differentials),
 ):
     _clinic_command(_name, _body, _words)

@@ -13,7 +13,16 @@ from app.api.body import read_body, read_query
 from app.api.guards import GivenCaller, GivenHouse
 from app.base.clock import utc_now
 from app.base.messages import Caller
-from app.clinic.questions import CheckBody, DifferentialsBody, DoseBody, ExposureBody, ExtractBody, TriageBody
+from app.clinic.questions import (
+    CalculateBody,
+    CheckBody,
+    DifferentialsBody,
+    DoseBody,
+    ExposureBody,
+    ExtractBody,
+    LabsBody,
+    TriageBody,
+)
 from app.turns.house import House
 
 Json = dict[str, Any]
@@ -82,6 +91,23 @@ class ClinicController(Controller):
     def conditions(self, request: Request[Any, Any, Any], house: GivenHouse) -> Json:
         """Every condition on record; `?species=` one species' only."""
         return _page(house.clinic.conditions(read_query(request, BreedsQuery).species))
+
+    @post("/labs", opt={"body": LabsBody}, status_code=HTTP_200_OK)
+    async def labs(self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller) -> Json:
+        """Laboratory values against an animal's intervals, and what they say together."""
+        body = await read_body(request, LabsBody)
+        return house.clinic.labs(body, _law(caller, house), utc_now().date())
+
+    @post("/calculate", opt={"body": CalculateBody}, status_code=HTTP_200_OK)
+    async def calculate(self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller) -> Json:
+        """A calculator's answer, with its formula, steps and sources."""
+        body = await read_body(request, CalculateBody)
+        return house.clinic.calculate(body, _law(caller, house), utc_now().date())
+
+    @get("/calculators", sync_to_thread=False)
+    def calculators(self, house: GivenHouse) -> Json:
+        """Every calculator, with a worked example."""
+        return _page(house.clinic.calculators())
 
     @get("/species", sync_to_thread=False)
     def species(self, house: GivenHouse) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -11,15 +12,17 @@ from pydantic import ValidationError
 
 from app.base.errors import Invalid, NotFound
 from app.base.messages import Ask, Facts
-from app.clinic import assessment, differentials, listing, reading, triage
+from app.clinic import assessment, calculators, differentials, labs, listing, reading, triage
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
 from app.clinic.findings import VitalSaid, vital, vitals_in
-from app.clinic.kept import kept_records
+from app.clinic.formulas import Formulas
+from app.clinic.kept import kept_all
 from app.clinic.lexicon import lexicon
 from app.clinic.patient import Patient, PatientShape, need, normalise
 from app.clinic.prescribing import DoseQuestion, prescribe
 from app.clinic.questions import (
+    CalculateBody,
     CheckBody,
     DifferentialsBody,
     DoseBody,
@@ -27,6 +30,7 @@ from app.clinic.questions import (
     ExposureShape,
     ExtractBody,
     FigureShape,
+    LabsBody,
     Question,
     TriageBody,
     body,
@@ -44,7 +48,8 @@ def open_clinic(root: Path) -> Clinic:
     Raises:
         BadData: a file is wrong; names file and key.
     """
-    return Clinic(kept_records(root), ruleset(root), load_prompts(root))
+    records, formulas = kept_all(root)
+    return Clinic(records, ruleset(root), load_prompts(root), formulas)
 
 
 class Clinic:
@@ -57,8 +62,9 @@ class Clinic:
         Invalid: from any of them; names the field.
     """
 
-    def __init__(self, records: Records, ruleset: str, prompts: Prompts) -> None:
+    def __init__(self, records: Records, ruleset: str, prompts: Prompts, formulas: Formulas | None = None) -> None:
         self.records = records
+        self.formulas = formulas or Formulas()
         self.ruleset = ruleset
         self._prompts = prompts
 
@@ -251,6 +257,64 @@ class Clinic:
         rows = self.records.conditions.values()
         return [listing.condition(row) for row in rows if wanted is None or wanted in row.species]
 
+    def labs(
+        self, given: LabsBody | Mapping[str, Any], jurisdiction: str | None = None, today: date | None = None
+    ) -> Json:
+        """Laboratory values against the animal's intervals, and what they say together."""
+        asked = body(LabsBody, given)
+        said = self._read(asked)
+        patient = self._patient(asked, said, today)
+        measured = []
+        for place, row in enumerate(asked.analytes):
+            name = row.name or row.loinc
+            if name is None:
+                param = f"analytes[{place}].name"
+                raise Invalid(f"{param} is missing.", code="missing_required_parameter", param=param)
+            if row.loinc and self.records.analyte_named(row.loinc) is not None:
+                name = row.loinc if row.name is None else row.name
+            limits = row.reference
+            if limits and limits.low is not None and limits.high is not None and limits.low > limits.high:
+                raise Invalid("reference.low is more than high.", param=f"analytes[{place}].reference")
+            measured.append(
+                labs.Measured(
+                    name=name,
+                    value=row.value,
+                    unit=(row.unit or "").strip() or None,
+                    comparator=row.comparator or "",
+                    low=None if limits is None else limits.low,
+                    high=None if limits is None else limits.high,
+                    specimen=(row.specimen or "").strip(),
+                )
+            )
+        measured += _measured(said, asked.text)
+        if not measured:
+            raise Invalid("Name at least one value.", code="missing_required_parameter", param="analytes")
+        answer = labs.judge(patient, measured, self.records, self.formulas)
+        return self._whole("clinic.labs", asked, patient, asked.jurisdiction or jurisdiction, answer, ask_law=False)
+
+    def calculate(
+        self, given: CalculateBody | Mapping[str, Any], jurisdiction: str | None = None, today: date | None = None
+    ) -> Json:
+        """One calculator's answer; inputs that are analytes are read from the text too."""
+        asked = body(CalculateBody, given)
+        calculator = calculators.named(asked.calculator)
+        said = self._read(asked)
+        patient = self._patient(asked, said, today)
+        inputs = dict(asked.inputs)
+        for row in calculator.inputs if said is not None else ():
+            for value in _measured(said, asked.text):
+                found = self.records.analyte_named(value.name)
+                same = found is not None and row.analyte == found.name and row.name == found.name.replace(" ", "_")
+                if same and row.name not in inputs and not value.comparator:
+                    inputs[row.name] = {"value": value.value, "unit": value.unit or row.unit}
+        answer = calculators.calculate(calculator, inputs, patient, self.records, self.formulas)
+        law = asked.jurisdiction or jurisdiction
+        return self._whole("clinic.calculate", asked, patient, law, answer, ask_law=False)
+
+    def calculators(self) -> list[Json]:
+        """Every calculator with its inputs, formula, sources and a worked example."""
+        return calculators.listing(self.records, self.formulas)
+
     def species(self) -> list[Json]:
         """Every species on record."""
         return [listing.species(row) for row in self.records.species.values()]
@@ -361,6 +425,22 @@ def _meant(said: reading.Reading | None, animals: tuple[reading.Animal, ...]) ->
         places = {row.animal for row in said.exposures} | {row.animal for row in said.medications}
     named = [place for place in places if place is not None]
     return (animals[named[0]],) if len(named) == 1 else ()
+
+
+def _measured(said: reading.Reading | None, text: str | None) -> list[labs.Measured]:
+    """The laboratory values of a text, each with its name as written: urea is not urea nitrogen."""
+    rows = said.analytes if said is not None and text else ()
+    return [
+        labs.Measured(_written(text or "", row), row.value, row.unit, row.comparator or "")
+        for row in rows
+    ]  # fmt: skip
+
+
+def _written(text: str, row: reading.Measurement) -> str:
+    """The analyte's name as the text has it where that says more than the record's, else the record's."""
+    start, end = row.span
+    word = re.split(r"[\d:=<>]", text[start:end], maxsplit=1)[0].strip()
+    return word if word.lower() in ("urea", "harnstoff", "urée", "ureia") else row.name
 
 
 def _route(given: str | None) -> str | None:

@@ -14,14 +14,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from app.clinic import records, units
+from app.clinic import formulas, records, units
+from app.clinic.formulas import Formulas, load_formulas
 from app.clinic.records import Records, load
 
 FOLDER = "__pycache__"
 
 
 def kept_records(root: Path) -> Records:
-    """`load(root)`, from the kept file where there is one; a folder that can't be written to is no error.
+    """The records alone; see `kept_all`."""
+    return kept_all(root)[0]
+
+
+def kept_all(root: Path) -> tuple[Records, Formulas]:
+    """`load(root)` and the formulas, from the kept file where there is one; a folder not writable is no error.
 
     Raises:
         BadData: as `load`.
@@ -30,18 +36,19 @@ def kept_records(root: Path) -> Records:
     file = folder / f"{_digest(root)}.pickle"
     try:
         found = pickle.loads(file.read_bytes())  # noqa: S301 - see the module docstring
-        if isinstance(found, Records):
-            return found
+        if isinstance(found[0], Records) and isinstance(found[1], Formulas):
+            return found[0], found[1]
     except Exception:  # noqa: S110 - whatever is wrong with it, it is made anew
         pass
     read = load(root)
-    _keep(read, file)
-    return read
+    whole = (read, load_formulas(root, read))
+    _keep(whole, file)
+    return whole
 
 
 def _digest(root: Path) -> str:
     digest = hashlib.sha256(f"{sys.version}\0{pickle.HIGHEST_PROTOCOL}\0".encode())
-    sources = [Path(module.__file__ or "") for module in (records, units)]
+    sources = [Path(module.__file__ or "") for module in (records, units, formulas)]
     for file in [*sources, *sorted((root / "species_data").rglob("*.toml"))]:
         content = file.read_bytes()
         digest.update(f"{file.name}\0{file.parent.name}\0{len(content)}\0".encode())
@@ -49,7 +56,7 @@ def _digest(root: Path) -> str:
     return digest.hexdigest()[:24]
 
 
-def _keep(read: Records, file: Path) -> None:
+def _keep(read: tuple[Records, Formulas], file: Path) -> None:
     try:
         file.parent.mkdir(exist_ok=True)
         handle, name = tempfile.mkstemp(dir=file.parent)

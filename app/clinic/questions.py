@@ -167,6 +167,39 @@ class DifferentialsBody(Question):
     )
 
 
+class LabShape(Shape):
+    """A laboratory value: `{"name": "creatinine", "value": 3.1, "unit": "mg/dL"}`; rows of `extract` are taken too."""
+
+    name: Word | None = None
+    loinc: Word | None = None
+    value: Figure
+    comparator: Literal["<", "<=", ">", ">="] | None = None
+    unit: str | None = Field(None, max_length=40)
+    reference: ReferenceShape | None = None
+    specimen: str | None = Field(None, max_length=80)
+    span: Span | None = None
+
+
+class LabsBody(Question):
+    """Laboratory values, in either unit system."""
+
+    analytes: list[LabShape] = Field(
+        default_factory=list,
+        max_length=200,
+        description='Like [{"name": "creatinine", "value": 3.1, "unit": "mg/dL"}].',
+    )
+
+
+class CalculateBody(Question):
+    """A calculator by name, with its inputs."""
+
+    calculator: Word = Field(description="Its name, as GET /v1/clinic/calculators lists it.")
+    inputs: Annotated[dict[str, Any], Field(max_length=50)] = Field(
+        default_factory=dict,
+        description='By name: a number, {"value", "unit"} or words, like {"dose": "5 mcg/kg/min"}.',
+    )
+
+
 Body = TypeVar("Body", bound=Shape)
 
 

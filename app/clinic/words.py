@@ -148,6 +148,73 @@ def describe_differentials(answer: Answer) -> str:
     return _lines([*lines, *_left(answer), *_sources(answer["sources"])])
 
 
+def describe_labs(answer: Answer) -> str:
+    """The answer of `labs`: the urgency, a table of the values, what they say together."""
+    urgency = f"URGENCY: {answer['urgency'].upper().replace('_', ' ')}" if answer["urgency"] else ""
+    lines = [_patient(answer), urgency]
+    if answer["critical"]:
+        lines.append(f"Critical: {', '.join(answer['critical'])}")
+    rows: list[tuple[str, ...]] = [("", "value", "range", "flag", "")]
+    for row in answer["results"]:
+        unit = spelt(row["unit"] or "").removesuffix("ratio")
+        value = f"{row['comparator'] or ''}{row['value']} {unit}".strip()
+        rows.append((row["analyte"], value, _bounds(row["interval"]), row["flag"] or "-", _times(row["fold"])))
+    lines += ["", *_columns(rows), ""]
+    lines += [f"  {row['analyte']}: {row['why']}" for row in answer["results"] if row["why"]]
+    for row in answer["derived"]:
+        lines.append(f"{row['name']}: {_result(row['result'])}")
+        lines += [f"    {note}" for note in (*row["steps"], *row["notes"])]
+    lines += [f"! {row['urgency']}: {row['name']}. {row['why']}" for row in answer["patterns"]]
+    return _lines([*lines, *_left(answer), *_sources(answer["sources"])])
+
+
+def _bounds(interval: Mapping[str, Any] | None) -> str:
+    if interval is None:
+        return "not on record"
+    low, high = ("" if interval[end] is None else str(interval[end]) for end in ("low", "high"))
+    return f"{low}-{high}" + (" (yours)" if interval["source"] == "caller" else "")
+
+
+def _times(fold: Mapping[str, Any] | None) -> str:
+    return "" if fold is None else f"{fold['times']} x {fold['of']}"
+
+
+def _columns(rows: list[tuple[str, ...]]) -> list[str]:
+    """Rows as aligned columns."""
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _result(result: Mapping[str, Any] | None) -> str:
+    if result is None:
+        return "not computed"
+    unit = result["unit"] or ""
+    if unit == "stage":
+        return str(result["label"])
+    value = f"{result['value']} {'' if unit == 'ratio' else spelt(unit)}".strip()
+    return f"{value} ({result['label']})" if "label" in result else value
+
+
+def describe_calculate(answer: Answer) -> str:
+    """The answer of `calculate`: the result, the arithmetic, what it means."""
+    lines = [_patient(answer), f"{answer['title']}: {_result(answer['result'])}"]
+    lines += [f"  {row['name']}: {row['value']} {spelt(row['unit'])}".rstrip() for row in answer["results"]]
+    for row in answer["rows"]:
+        amount = "not computed" if row["amount"] is None else _span(row["amount"])
+        volumes = ", ".join(
+            f"{one['volume']['value']} mL of {one['strength']['value']} {spelt(one['strength']['unit'])}"
+            for one in row["volumes"]
+        )
+        lines.append(
+            f"- {row['drug']} {row['route']}: {amount}{' = ' + volumes if volumes else ''}, {row['frequency']}"
+        )
+        lines.append(f"    {row['indication']} ({_span(row['per_kg'])}). {row['notes'] or ''}")
+    lines += [f"Formula: {answer['formula']}", *(f"  {step}" for step in answer["steps"])]
+    lines += [f"! {note}" if note.isupper() or note.startswith("TOO") else f"* {note}" for note in answer["notes"]]
+    lines.append(f"Rests on: {answer['basis']}")
+    return _lines([*lines, *_left(answer), *_sources(answer["sources"])])
+
+
 def describe_extract(answer: Answer) -> str:
     """The answer of `extract`."""
     lines = []
