@@ -49,7 +49,14 @@ async def administer(url: str, *statements: str) -> None:
     connection = await asyncpg.connect(url)
     try:
         for statement in statements:
-            await connection.execute(statement)
+            for patience in range(20, -1, -1):
+                try:
+                    await connection.execute(statement)
+                    break
+                except asyncpg.InsufficientPrivilegeError:  # the server's own vacuum is in there, for a moment
+                    if not patience:
+                        raise
+                    await asyncio.sleep(0.1)
     finally:
         await connection.close()
 

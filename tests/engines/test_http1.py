@@ -7,6 +7,7 @@ import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,8 @@ def use(request: pytest.FixtureRequest) -> Callable[[Behaviour, Use], Any]:
     return run
 
 
-async def body_of(pool: Pool, server: Server) -> bytes:
-    connection = await pool.post("/x", b"{}", 0.5)
+async def body_of(pool: Pool, server: Server, timeout_s: float = 10) -> bytes:
+    connection = await pool.post("/x", b"{}", timeout_s)
     try:
         return await connection.read_all(1000)
     finally:
@@ -120,7 +121,7 @@ def test_what_is_not_a_whole_answer_is_broken(use: Any, pieces: list[bytes]) -> 
 )
 def test_a_server_that_stops_in_the_middle_is_timed_out(use: Any, pieces: list[bytes]) -> None:
     with pytest.raises(TimedOut):
-        use(sends(*pieces), body_of)
+        use(sends(*pieces), partial(body_of, timeout_s=0.5))
 
 
 def test_a_drip_of_headers_is_timed_out(use: Any) -> None:
@@ -130,7 +131,7 @@ def test_a_drip_of_headers_is_timed_out(use: Any) -> None:
             await asyncio.sleep(0.01)
 
     with pytest.raises(TimedOut):
-        use(behave, body_of)
+        use(behave, partial(body_of, timeout_s=0.5))
 
 
 def test_a_second_answer_is_never_taken_for_the_next_one(use: Any) -> None:
