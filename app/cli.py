@@ -813,6 +813,32 @@ for _name, _body, _words in (
     _clinic_command(_name, _body, _words)
 
 
+@cli.command("eval")
+@click.argument("kinds", nargs=-1)
+@click.option("--kind", "more", multiple=True, help="One kind only; repeat for several. Same as naming it.")
+@click.option("--publish", is_flag=True, help="Keep the result as the one that model cards show; whole runs only.")
+@json_option
+def evaluate(kinds: tuple[str, ...], more: tuple[str, ...], publish: bool, as_json: bool) -> None:
+    """Measure the clinic on the published cases: a table against the goals, then every miss.
+
+    KINDS: dosing, contraindication, exposure, labs, triage, extraction, guard; none: all.
+    """
+    from app.clinic import evaluation  # only here: the cases are no part of a running service
+
+    wanted = set(kinds) | set(more)
+    if unknown := wanted - set(evaluation.KINDS):
+        raise click.BadParameter(f"{', '.join(sorted(unknown))}: the kinds are {', '.join(evaluation.KINDS)}.")
+    if publish and wanted:
+        raise click.BadParameter("--publish keeps a whole run; leave the kinds out.")
+    room = open_clinic(ROOT)
+    cases = [case for case in evaluation.load_cases(ROOT / evaluation.CASES) if not wanted or case.kind in wanted]
+    today = utc_now().date()
+    found = evaluation.report(evaluation.put(room, cases, today), room.ruleset, today)
+    if publish:
+        evaluation.publish(ROOT, found)
+    say(Given(as_json), found, evaluation.describe(found))
+
+
 @cli.command()
 @database_options
 @json_option

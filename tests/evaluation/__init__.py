@@ -1,0 +1,1 @@
+"""The published evaluation: its cases, and tests of the runner's sums."""
