@@ -159,6 +159,11 @@ class Facts:
     """The clinic's assessment of a request: what is known, computed and sourced before any model speaks.
 
     The JSON parts have the shapes of API.md's clinic section (an answer of `dose`, `exposure`, `check` each).
+
+    Attributes:
+        analytes: rows of `labs`: {analyte, value, unit, comparator, interval, flag, patient, span, ...}; `flag` is None
+            where nothing on record tells.
+        vitals: {name, value, unit, comparator, low, high, flag L|N|H|None, patient, span, sources}.
     """
 
     audience: Audience
@@ -174,6 +179,8 @@ class Facts:
     findings: tuple[Json, ...] = ()
     not_checked: tuple[Json, ...] = ()
     signs: tuple[str, ...] = ()
+    analytes: tuple[Json, ...] = ()
+    vitals: tuple[Json, ...] = ()
     on_topic: bool = True
     notice: str = ""
 

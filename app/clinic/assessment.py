@@ -12,6 +12,7 @@ from app.base.errors import Invalid
 from app.base.messages import Audience, Facts, Message, Picture, PictureUrl, Text, Triage
 from app.clinic import safety
 from app.clinic.check import check, unique_needs
+from app.clinic.dosing import read_strength, volume_step
 from app.clinic.exposure import Exposed, assess
 from app.clinic.lexicon import ORDINARY, VERBS, folded, vocabulary
 from app.clinic.patient import (
@@ -27,10 +28,11 @@ from app.clinic.patient import (
 )
 from app.clinic.prescribing import DoseQuestion, prescribe
 from app.clinic.questions import body
-from app.clinic.reading import AGE_MONTHS_MAX, Animal, Exposure, Medication, Reading, Sign, read
-from app.clinic.records import Records
+from app.clinic.reading import AGE_MONTHS_MAX, Animal, Exposure, Measurement, Medication, Reading, Sign, read
+from app.clinic.records import Records, Trigger
+from app.clinic.rules import RANKS
 from app.clinic.triage import triage
-from app.clinic.units import fold
+from app.clinic.units import convert, fold, number, spelt
 from app.clinic.written import read_line
 
 Json = dict[str, Any]
@@ -43,6 +45,7 @@ NOTICE = {
     "owner": "You are talking to an AI. It informs and does not replace a veterinarian; in an emergency call one now.",
 }
 _SHORT = 7
+_MEMBERS_MAX = 6
 _LANGUAGE_WORDS = {
     "en": vocabulary("the my is and he she it his her has ate of can i with for to in was not dog cat horse rabbit"),
     "es": vocabulary(
@@ -69,27 +72,18 @@ _DRUG_ENDINGS = (
     "mectin", "quantel", "setron", "morphone", "thiazide", "semide", "solone", "tidine", "laner", "midine", "sartan",
     "olol", "uracil", "platin", "rubicin", "cristine", "prazole", "caine", "triptyline", "oxetine", "fentanil",
 )  # fmt: skip
-_OTHER_DRUGS = vocabulary(
-    "propofol alfaxalone alfaxan detomidine romifidine medetomidine methadone morphine hydromorphone fentanyl codeine "
-    "meperidine pethidine naloxone naltrexone yohimbine tolazoline diazepam valium midazolam alprazolam xanax "
-    "isoflurane sevoflurane telazol zoletil tiletamine bupivacaine mepivacaine atropine glycopyrrolate dopamine "
-    "dobutamine vasopressin amiodarone digoxin sildenafil amlodipine enalapril telmisartan spironolactone torsemide "
-    "diltiazem atenolol propranolol sotalol clopidogrel heparin warfarin mirtazapine capromorelin sucralfate "
-    "misoprostol cisapride metoclopramide lactulose ursodiol trilostane mitotane fludrocortisone docp percorten "
-    "desmopressin oxytocin cabergoline cyclosporine azathioprine mycophenolate chlorambucil oclacitinib apoquel "
-    "cytopoint librela solensia zenrelia levetiracetam keppra zonisamide bromide imepitoin primidone fluoxetine "
-    "sertraline amitriptyline clomipramine selegiline amantadine toceranib doxorubicin vincristine carboplatin "
-    "theophylline aminophylline terbutaline albuterol salbutamol fluticasone dorzolamide latanoprost timolol "
-    "minoxidil cannabidiol semaglutide baclofen grapiprant galliprant mavacoxib cimicoxib tolfenamic dipyrone "
-    "metamizole toltrazuril ponazuril imidacloprid emodepside levamisole closantel amitraz lufenuron nitenpyram "
-    "pseudoephedrine dextromethorphan bismuth simethicone fluorouracil efudex calcipotriene adderall ritalin"
-)
+_OTHER_DRUGS = vocabulary("adderall bismuth dipyrone metamizole naltrexone percorten ritalin calcipotriene")
 _UNCOVERED = vocabulary(
-    "hen hens chicken chickens rooster duck ducks goose turkey quail pigeon parrot parrots cockatiel budgie budgies "
-    "parakeet cockatoo macaw canary finch goat goats sheep ewe ewes ram lamb pig pigs piglet sow llama alpaca ferret "
-    "ferrets hamster hamsters gerbil chinchilla degu hedgehog snake python gecko iguana tortoise turtle terrapin "
-    "chameleon axolotl frog goldfish koi deer"
+    "parrot parrots bird birds finch finches quail quails chameleon chameleons lizard lizards reptile reptiles fish "
+    "conure conures lovebird lovebirds peacock peafowl emu ostrich monkey camel squirrel skunk raccoon fox hare "
+    "tarantula crab newt salamander terrapin gecko geckos rodent tegu skink"
 )
+"""Animals that no record covers, and words for many kinds of which only some have a record."""
+_KINDS = {
+    "parrot": "parrot", "parrots": "parrot", "bird": "bird", "birds": "bird", "lizard": "lizard", "lizards": "lizard",
+    "reptile": "reptile", "reptiles": "reptile", "fish": "fish", "gecko": "gecko", "geckos": "gecko",
+    "rodent": "rodent", "finch": "bird", "finches": "bird",
+}  # fmt: skip
 _TOPIC = vocabulary(
     "animal animals pet pets vet vets veterinary veterinarian clinic species breed patient patients owner canine "
     "feline equine bovine livestock herd flock paw paws fur tail mdr1 zoonosis vaccine vaccination spay neuter "
@@ -128,6 +122,8 @@ def facts_for(
     uncovered = next((word for reading in said for word in _those(_UNCOVERED, reading)), None)
     if uncovered is not None and not given and all(animal.species is None for animal in animals):
         given = [_given(0, {"species": uncovered}, records, today)]
+    else:
+        uncovered = None
     known, places = _together(given, animals, readings, records, today)
     shapes = tuple(one.shape for one in known)
     not_checked: list[Json] = [
@@ -144,7 +140,7 @@ def facts_for(
         replace(one, animal=_placed(one.animal, places, known))
         for reading in readings
         for one in reading.exposures
-        if one.status != "denied"
+        if one.status not in ("denied", "past")
     ]
     for reading in said:
         if not _EATING.isdisjoint(reading.words):
@@ -153,8 +149,10 @@ def facts_for(
     unplaced = len(known) > 1 and None in {*(one.animal for one in medications), *(one.animal for one in met)}
     if unplaced:
         needs.insert(0, _which(known))
-    exposures = _exposures(met, known, records, jurisdiction, audience)
     findings = _findings(medications, known, records, jurisdiction, audience, needs, not_checked)
+    met += _poisoned(medications, met, findings, records)
+    exposures = _exposures(_worth_telling(met, records), known, records, jurisdiction, audience)
+    findings += _of_classes(medications, known, findings, records, jurisdiction, audience, needs)
     asks = any(reading.asks_dose for reading in readings) or _wants_dose(readings)
     doses = _doses(medications, known, asks, records, jurisdiction, audience)
     for answer in (*exposures, *doses):
@@ -165,10 +163,15 @@ def facts_for(
     about = bool(medications or met or generics or unknown)
     for one in known if about else ():
         needs += one.needs
+    if about and uncovered is not None and not known[0].species and (kind := _KINDS.get(uncovered)):
+        needs.append(need("species", "doses and poisons differ by species", f"What kind of {kind} is it?"))
     if about and not known:
         needs.append(need("species", "doses and poisons differ by species", "What kind of animal is it?"))
     if doses and jurisdiction is None:
         needs.append(need("jurisdiction", "labels and law differ by country", "Which country: US, EU, UK, CA or AU?"))
+    calculations = [row["calculation"] for row in (*exposures, *doses) if row["calculation"]]
+    if audience != "owner":
+        calculations += _own_doses(medications, known, findings, records)
     level = _triage(readings, known, exposures, records, jurisdiction)
     return Facts(
         audience=audience,
@@ -178,7 +181,7 @@ def facts_for(
         needs=tuple(unique_needs(needs if not unplaced else [row for row in needs if not _answered(row, known)])),
         triage=level,
         rules=safety.rules_for(known, generics, records, jurisdiction, audience, findings),
-        calculations=tuple(row["calculation"] for row in (*exposures, *doses) if row["calculation"]),
+        calculations=tuple(calculations),
         doses=tuple(doses),
         exposures=tuple(exposures),
         findings=tuple(findings),
@@ -186,6 +189,8 @@ def facts_for(
         signs=tuple(
             dict.fromkeys(sign.sign for reading in readings for sign in reading.signs if _can_show(sign, records))
         ),
+        analytes=tuple(_results([one for row in readings for one in row.analytes], places, known, records)),
+        vitals=tuple(_vitals([one for row in readings for one in row.vitals], places, known)),
         on_topic=bool(known or level or about or _pictures(messages)) or _on_topic(readings),
         notice=NOTICE[audience],
     )
@@ -212,7 +217,7 @@ def _unknown_drugs(reading: Reading, records: Records) -> list[str]:
     """Words that are a drug's by their ending or by the list, and of which there is no record."""
     words = {word: None for word in reading.words if len(word) > _SHORT or word in _OTHER_DRUGS}
     return [
-        word for word in words
+        word for word in words if word not in records.toxins_by_name
         if (word in _OTHER_DRUGS and not records.drugs_named(word))
         or (len(word) > _SHORT and word.endswith(_DRUG_ENDINGS) and word not in ORDINARY
             and not records.drugs_named(word) and not records.near_drugs(word))
@@ -223,9 +228,14 @@ def _wants_dose(readings: Sequence[Reading]) -> bool:
     """A drug and an animal and nothing else, `meloxicam for a 12 kg dog`, asks for the dose."""
     last = readings[-1] if readings else Reading("")
     return (
-        not (last.signs or last.exposures)
-        and any(animal.weight is not None for animal in last.animals)
-        and any(one.status == "mentioned" and one.amount is None and one.tablets is None for one in last.medications)
+        not any(one.status != "past" for one in last.exposures)
+        and any(animal.weight is not None or animal.species is not None for animal in last.animals)
+        and any(
+            one.status == "mentioned"
+            and one.tablets is None
+            and (one.amount is None or one.per[:1] in (("kg",), ("lb",)))
+            for one in last.medications
+        )
     )
 
 
@@ -271,6 +281,8 @@ def _merged(said: list[Reading]) -> tuple[list[Animal], list[Reading]]:
                     replace(one, animal=_moved(one.animal, places, default)) for one in reading.medications
                 ),
                 exposures=tuple(replace(one, animal=_moved(one.animal, places, default)) for one in reading.exposures),
+                analytes=tuple(replace(one, animal=_moved(one.animal, places, default)) for one in reading.analytes),
+                vitals=tuple(replace(one, animal=_moved(one.animal, places, default)) for one in reading.vitals),
             )
         )
     return animals, moved
@@ -588,15 +600,166 @@ def _findings(
     """What `check` finds for every animal that gets or may get a drug."""
     findings: list[Json] = []
     for place, patient in enumerate(known or [_NOBODY]):
-        lines = [_line(one) for one in medications if one.drugs and (one.animal in (place, None) or not known)]
-        lines = [line for line in dict.fromkeys(lines) if line not in patient.medications]
-        if not lines and not patient.medications:
-            continue
-        answer = check(patient, lines, records, jurisdiction, audience)
-        findings += [{**row, "patient": place if known else None} for row in answer["findings"]]
-        needs += answer["needs"]
-        not_checked += answer["not_checked"]
+        own = [one for one in medications if one.drugs and (one.animal in (place, None) or not known)]
+        found: dict[str, Json] = {}
+        for chosen in _choices(own):
+            lines = [line for line in dict.fromkeys(map(_line, chosen)) if line not in patient.medications]
+            if not lines and not patient.medications:
+                continue
+            answer = check(patient, lines, records, jurisdiction, audience)
+            for row in answer["findings"]:
+                seen = found.setdefault(row["text"], {**row, "patient": place if known else None})
+                seen["drugs"] = list(dict.fromkeys([*seen["drugs"], *row["drugs"]]))
+            needs += answer["needs"]
+            not_checked += answer["not_checked"]
+        findings += sorted(found.values(), key=lambda row: RANKS[row["severity"]])
     return findings
+
+
+def _poisoned(
+    medications: list[Medication], met: list[Exposure], findings: list[Json], records: Records
+) -> list[Exposure]:
+    """Drugs that an animal got and must never get, where they are on record as poisons: permethrin on a cat."""
+    barred = {row["rule"]: row for row in findings if row["severity"] == "absolute" and len(row["drugs"]) == 1}
+    if not barred:
+        return []
+    never = [rule for rule in records.rules if rule.id in barred and _is_only_animal(rule.trigger)]
+    known = {(one.substance, one.animal) for one in met if one.status == "happened"}
+    found: list[Exposure] = []
+    for one in medications:
+        name = fold(one.text) if fold(one.text) in records.toxins_by_name else " ".join(one.drugs)
+        toxin = records.toxins_by_name.get(name)
+        if toxin is None or one.status not in ("given", "current") or (toxin.name, one.animal) in known:
+            continue
+        if any(barred[rule.id]["drugs"] == [*one.drugs] for rule in never):
+            found.append(Exposure(toxin.name, one.text, one.span, status="happened", animal=one.animal))
+    return found
+
+
+def _worth_telling(met: list[Exposure], records: Records) -> list[Exposure]:
+    """Without drugs that somebody only asks about, no amount being named: their findings and doses are the answer."""
+    return [
+        one for one in met
+        if one.status == "happened" or one.amount is not None
+        or not any(drug.has_record for drug in records.drugs_named(one.text))
+    ]  # fmt: skip
+
+
+def _of_classes(
+    medications: list[Medication],
+    known: list[Patient],
+    findings: list[Json],
+    records: Records,
+    jurisdiction: str | None,
+    audience: str,
+    needs: list[Json],
+) -> list[Json]:
+    """What holds of every drug of a class that is named without a drug: penicillin for a hamster."""
+    found: list[Json] = []
+    for one in medications:
+        if one.drugs or one.drug_class is None:
+            continue
+        patient = _of(one.animal, known)
+        members = [drug for drug in records.drugs.values() if one.drug_class in drug.classes and drug.has_record]
+        members.sort(key=lambda drug: all(row.species != patient.species_name for row in drug.doses))
+        shared: dict[str, Json] | None = None
+        for drug in members[:_MEMBERS_MAX]:
+            answer = check(patient, [drug.generic], records, jurisdiction, audience)
+            rows = {row["rule"]: row for row in answer["findings"]}
+            shared = rows if shared is None else {rule: row for rule, row in shared.items() if rule in rows}
+        for rule, row in (shared or {}).items():
+            if all(rule != other["rule"] for other in (*findings, *found)):
+                drugs = [one.text if name == members[0].generic else name for name in row["drugs"]]
+                found.append({**row, "drugs": drugs, "patient": one.animal})
+        fitting = [drug.generic for drug in members if any(row.species == patient.species_name for row in drug.doses)]
+        if members and not any(row["severity"] == "absolute" for row in found):
+            names = ", ".join((fitting or [drug.generic for drug in members])[:_MEMBERS_MAX])
+            needs.append(need("drug", f"{one.text} is a group of drugs", f"Which one: {names}?"))
+    return found
+
+
+def _is_only_animal(trigger: Trigger) -> bool:
+    """Whether a rule asks for nothing but the kind of animal: whoever gives it the drug poisons it."""
+    return not (
+        trigger.jurisdiction or trigger.co_drug or trigger.co_class or trigger.condition or trigger.route
+        or trigger.production_class or trigger.food_producing or trigger.breed or trigger.gene or trigger.pregnant
+    )  # fmt: skip
+
+
+def _choices(medications: list[Medication]) -> list[list[Medication]]:
+    """What would be given together: all of them, or once for each drug of which only one is to be chosen."""
+    options = [one for one in medications if one.choice is not None]
+    if not options:
+        return [medications]
+    rest = [one for one in medications if one.choice is None]
+    return [[*rest, one] for one in options[:DOSES_MAX]]
+
+
+def _results(
+    values: Sequence[Measurement], places: list[int | None], known: list[Patient], records: Records
+) -> list[Json]:
+    """Laboratory values, each with its animal."""
+    return [
+        {
+            "analyte": one.name,
+            "value": number(one.value),
+            "unit": one.unit,
+            "comparator": one.comparator,
+            "flag": None,
+            "patient": _placed(one.animal, places, known),
+            "span": list(one.span),
+        }
+        for one in values
+    ]
+
+
+def _vitals(values: Sequence[Measurement], places: list[int | None], known: list[Patient]) -> list[Json]:
+    """Vital signs against the figures of the species."""
+    rows: list[Json] = []
+    for one in values:
+        place = _placed(one.animal, places, known)
+        species = None if place is None else known[place].species
+        usual = next((row for row in species.vitals if row.name == one.name), None) if species is not None else None
+        row: Json = {"name": one.name, "value": number(one.value), "unit": one.unit, "comparator": one.comparator}
+        row |= {"low": None, "high": None, "flag": None, "patient": place, "span": list(one.span), "sources": []}
+        if usual is not None and usual.unit == one.unit:
+            row |= {"low": number(usual.low), "high": number(usual.high)}
+            row["sources"] = [source.json for source in usual.sources]
+            row["flag"] = "L" if one.value < usual.low else "H" if one.value > usual.high else "N"
+        rows.append(row)
+    return rows
+
+
+def _own_doses(
+    medications: list[Medication], known: list[Patient], findings: list[Json], records: Records
+) -> list[Json]:
+    """The asker's own mg/kg worked out: amount, and volume where a strength stands there.
+
+    Nothing is worked out for a drug that must not be given, or that has no record.
+    """
+    banned = [row for row in findings if row["severity"] == "absolute" and row["action"] == "forbid"]
+    barred = {drug for row in banned for drug in row["drugs"]}
+    rows: list[Json] = []
+    for one in medications:
+        weight_kg = None if one.animal is None else known[one.animal].weight_kg
+        if one.amount is None or one.per not in (("kg",), ("lb",)) or weight_kg is None or len(one.drugs) != 1:
+            continue
+        per_kg = convert(one.amount, f"{one.unit}/{one.per[0]}", f"{one.unit}/kg")
+        if per_kg is None or one.drugs[0] in barred or not records.drugs[one.drugs[0]].has_record:
+            continue
+        amount = per_kg * weight_kg
+        inputs: Json = {"drug": one.drugs[0], "dose": f"{_plain(one.amount)} {spelt(f'{one.unit}/{one.per[0]}')}"}
+        inputs["weight_kg"] = number(round(weight_kg, 4))
+        result: Json = {"value": number(round(amount, 4)), "unit": one.unit}
+        formula = "weight_kg x dose per kg"
+        strength = None if one.strength is None else read_strength(*one.strength)
+        times = convert(Decimal(1), one.unit, strength.unit) if strength is not None and strength.per_ml else None
+        if strength is not None and times is not None:
+            inputs["strength"] = f"{_plain(strength.value)} {spelt(strength.unit)}/mL"
+            result["volume_ml"] = number(volume_step(amount * times / strength.value))
+            formula += " / strength"
+        rows.append({"name": "your figure", "inputs": inputs, "formula": formula, "result": result, "sources": []})
+    return rows
 
 
 def _doses(
@@ -621,6 +784,8 @@ def _doses(
             continue
         seen.add(key)
         strength = one.strength if one.strength is not None and one.tablets is None else None
+        only = _only_strength(one, records) if strength is None else None
+        strength = strength or only
         question = DoseQuestion(
             drug=one.drugs[0] if len(one.drugs) == 1 else one.text, route=one.route, strength=strength
         )
@@ -628,12 +793,34 @@ def _doses(
         beside = [
             _line(other) for other in medications
             if other.drugs and other.drugs != one.drugs and other.animal == one.animal
+            and (one.choice is None or other.choice != one.choice)
         ]  # fmt: skip
         patient = replace(patient, medications=tuple(dict.fromkeys((*patient.medications, *beside))))
         answer = prescribe(patient, question, records, jurisdiction, audience)
+        if question.route is not None and not answer["doses"]:
+            others = prescribe(patient, replace(question, route=None), records, jurisdiction, audience)
+            answer = _by_other_routes(answer, others)
+        if only is not None and answer["doses"]:
+            said = f"{_plain(only[0])} {spelt(only[1])}"
+            ask = need("strength", f"the volume is of {said}, the only strength on record", f"Is it {said}?")
+            answer["needs"].append(ask)
         answer["patient"] = one.animal
         answers.append(answer)
     return answers
+
+
+def _only_strength(one: Medication, records: Records) -> tuple[Decimal, str] | None:
+    """The strength of a drug that is on record in a single one, a liquid."""
+    drug = records.drugs.get(one.drugs[0]) if len(one.drugs) == 1 else None
+    sold = {(row.strength, row.unit) for row in drug.formulations} if drug is not None else set()
+    return next(iter(sold)) if len(sold) == 1 and all(unit.endswith("/mL") for _, unit in sold) else None
+
+
+def _by_other_routes(asked: Json, others: Json) -> Json:
+    """The doses by other routes, where none by the one that was asked for is on record."""
+    if not others["doses"] or all(row["why"] != "no_record_for_route" for row in asked["not_checked"]):
+        return asked
+    return {**others, "not_checked": asked["not_checked"]}
 
 
 def _can_show(sign: Sign, records: Records) -> bool:

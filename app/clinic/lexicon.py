@@ -65,6 +65,20 @@ SAME = {
     "isnt": "isn't", "wasnt": "wasn't", "wont": "won't", "hasnt": "hasn't", "havent": "haven't", "arent": "aren't",
     "shouldnt": "shouldn't", "wouldnt": "wouldn't", "diarrhoea": "diarrhea", "oesophagus": "esophagus",
     "anaemia": "anemia", "anaemic": "anemic", "haemorrhage": "hemorrhage", "haemorrhaging": "hemorrhaging",
+    "shepard": "shepherd", "sheperd": "shepherd", "shephard": "shepherd", "labador": "labrador",
+    "labradore": "labrador", "retreiver": "retriever", "retriver": "retriever", "terrior": "terrier",
+    "rotweiler": "rottweiler", "rottweiller": "rottweiler", "daschund": "dachshund", "dachsund": "dachshund",
+    "dashund": "dachshund", "chihuaha": "chihuahua", "chiuaua": "chihuahua",
+    "chihauhau": "chihuahua", "pomeranean": "pomeranian", "poddle": "poodle", "bullldog": "bulldog",
+    "yorky": "yorkie", "giunea": "guinea", "guinee": "guinea",
+    "guniea": "guinea", "vomitting": "vomiting", "vomitted": "vomited", "vommiting": "vomiting",
+    "diarreah": "diarrhea", "diarhea": "diarrhea", "diarrea": "diarrhea", "diarreha": "diarrhea",
+    "diahrrea": "diarrhea", "diarhoea": "diarrhea", "siezure": "seizure", "siezures": "seizures",
+    "seziure": "seizure", "seziures": "seizures", "lethargik": "lethargic",
+    "breathin": "breathing", "choclate": "chocolate", "chocolat": "chocolate", "chocolates": "chocolate",
+    "rasins": "raisins", "raisens": "raisins", "rasin": "raisin", "lilly": "lily", "lillies": "lilies",
+    "xyletol": "xylitol", "antifreze": "antifreeze", "onoin": "onion", "poisened": "poisoned", "weighes": "weighs",
+    "wieghs": "weighs", "wieght": "weight", "hes": "he's", "shes": "she's",
     "grey": "gray", "colour": "color", "tumour": "tumor", "labour": "labor", "paralysed": "paralyzed",
     "dyspnoea": "dyspnea", "oedema": "edema", "faeces": "feces", "urinating": "urinating", "litre": "liter",
 }  # fmt: skip
@@ -213,9 +227,9 @@ for _kind, _listed in {
     "eat": "eat eating swallow swallowing ingest ingesting chew lick drink consume eating ingestion exposure "
     "comer manger fressen essen",
     "gave": "gave given administered applied dosed injected treated received dio administre donne gegeben deu put",
-    "give": "give giving administer dose dosing use using apply prescribe start try dar donner geben",
-    "take": "on takes taking take receiving gets getting having had has medications meds currently takes tomando prend "
-    "bekommt nimmt toma",
+    "give": "give giving administer dose dosing use using apply prescribe start try add adding dar donner geben",
+    "take": "on got takes taking take receiving gets getting having had has medications meds currently takes tomando "
+    "prend bekommt nimmt toma",
     "stopped": "stopped discontinued finished ceased previously formerly",
 }.items():
     VERBS |= dict.fromkeys(_listed.split(), _kind)
@@ -233,10 +247,27 @@ _PHRASES: dict[str, str] = {
     "allergic to": "allergy", "allergy to": "allergy", "allergies": "allergy", "reacted to": "allergy",
     "reaction to": "allergy", "how much": "dose?", "what dose": "dose?", "dosage": "dose?", "dose of": "dose?",
     "the dose": "dose?", "dose for": "dose?", "dosing": "dose?", "dose": "dose?", "how many": "dose?",
-    "can i give": "dose?", "how often": "dose?", "what is the dose": "dose?", "dosis": "dose?", "posologie": "dose?",
+    "can i give": "dose?", "can i repeat": "dose?", "can it be repeated": "dose?", "when can i repeat": "dose?",
+    "next dose": "dose?", "double dose": "gave", "double the dose": "gave", "twice the dose": "gave",
+    "extra dose": "gave", "second dose": "gave", "dose twice": "gave",
+    "how often": "dose?", "what is the dose": "dose?", "dosis": "dose?", "posologie": "dose?",
     "cuanto": "dose?", "wie viel": "dose?", "wieviel": "dose?", "combien": "dose?", "quanto": "dose?",
     "\u5242\u91cf": "dose?", "\u591a\u5c11": "dose?",
 }  # fmt: skip
+VITALS: dict[str, str] = {
+    name: kind
+    for kind, names in {
+        "temperature": "temp|temps|temperature|body temperature|rectal temp|rectal temperature|body temp|t",
+        "heart_rate": "hr|heart rate|heartrate|pulse|pulse rate|p",
+        "respiratory_rate": "rr|resp rate|resps|respiratory rate|respiration rate|respirations|breathing rate|srr|rrr|"
+        "sleeping respiratory rate|resting respiratory rate|resp|r",
+        "capillary_refill": "crt|capillary refill|capillary refill time",
+        "per heart_rate": "bpm|beats per minute|beats a minute|beats / min",
+        "per respiratory_rate": "brpm|breaths per minute|breaths a minute|breaths / min|breaths / minute|breaths",
+    }.items()
+    for name in names.split("|")
+}
+"""Vital signs; behind `per` the words that follow the figure."""
 NEGATORS = vocabulary(
     "no not never without denies denied deny isn't wasn't doesn't don't didn't hasn't haven't won't can't aren't "
     "couldn't wouldn't neither nor none negative nein nicht kein keine keinen sin pas sans nunca jamais nao sem "
@@ -261,9 +292,30 @@ ORDINARY = vocabulary(
     "clinics calcium calcified sodium metric metrics panic panicked salivating salivate salt soloing solution "
     "solutions stomach stomachs strong stronger vector vectors direct director directed revealed rabies surgery "
     "surgeon antler antlers anesthetic anaesthetic carpet carpets carbon caramel carrot carrots propose proposed "
-    "promise flagged flagging plaques plasma plastic valid validate lateral lantern lantana cider cipher cerebral"
+    "promise flagged flagging plaques plasma plastic valid validate lateral lantern lantana cider cipher cerebral "
+    "today tomorrow quest matrix prohibit bayer marin"
 )
 """Ordinary words near some drug's name; tests hold the list against a vocabulary."""
+DAYS = frozenset(("today", "tomorrow"))
+"""Trade names of udder tubes; meant only where they are written as on the box: ToDAY."""
+ALSO = {
+    "guinea pig": "gpig|gpigs|g pig|ginny pig|ginny pigs|piggie|cavy|guinea|guineas",
+    "dog": "doggie|doggy|doggo|pooch|pup|pups|doggies",
+    "cat": "kitty|kitties|kittie|kitteh|moggie|tomcat|tom cat",
+    "chicken": "laying hens|laying hen|layer hens|layer hen|in layers|for layers|broiler|broilers|backyard hens|chook|"
+    "chooks",
+    "rabbit": "bunny|bunnies|bun|buns|rabit",
+    "horse": "ponie|ponys|warmblood|horsey",
+    "cattle": "cows|heifers|steers|beef cow|milk cow|dairy cows|dairy cattle",
+    "budgerigar": "parakeet|parakeets|parakeat",
+    "bearded dragon": "beardie|beardies|bearded dragon lizard",
+    "snake": "ball python|corn snake|boa",
+}  # fmt: skip
+"""Everyday and misspelt words for a species beside those of its record."""
+BREEDS_ALSO = {"Shih Tzu": ("shitzu", "shihtzu", "shitsu", "shi tzu"), "Chihuahua": ("chiwawa",)}
+"""Misspelt words for a breed that are not one word changed into another."""
+NAMES_TOO = frozenset(("theo", "ace", "dex", "marin", "marquis", "lev", "salix", "keto"))
+"""Short names of drugs that animals are called by too."""
 COMMON_BREED_WORDS = vocabulary(
     "lab labs golden goldens boxer pointer paint mini jack mix mixed x cross rex chow grey gray pit pits mal "
     "boston dutch lop shire morgan leo bp quaker husky setter brit chi springer dane danes dutch heeler akita "
@@ -334,10 +386,14 @@ def build(records: Records) -> Lexicon:
                 _drop(root, name, "species", species.name)
                 enter(name, Term("species", species.name, facts))
         for breed in species.breeds:
-            for name in (breed.name, *breed.names):
+            for name in (breed.name, *breed.names, *BREEDS_ALSO.get(breed.name, ())):
                 enter(name, Term("breed", breed.name, species.name))
                 if species.name == "dog":
                     enter("chocolate " + name, Term("breed", breed.name, species.name))
+        for name in ALSO.get(species.name, "").split("|"):
+            words = _words(name)
+            if words and not any(term.kind in ("species", "breed") for term in _ends(root, words)):
+                _enter(root, words, Term("species", species.name, (None, None, False)))
         for production in species.production_classes:
             enter(production, Term("production", production, species.name), plurals=False)
     for drug in records.drugs.values():
@@ -396,6 +452,14 @@ _BEFORE_NAMES = vocabulary("a an any my of old one our some the two")
 """Owners' ways of naming (`my heart pills`): no model's words wait for what may follow these."""
 
 
+def _ends(root: Node, words: list[str]) -> list[Any]:
+    """The terms of exactly these words."""
+    node = root
+    for word in words:
+        node = node.get(word, {})
+    return list(node.get("", ()))
+
+
 def _drop(root: Node, name: str, kind: str, value: str) -> None:
     """Forget a plain meaning of a word that says more (`mare` is also listed among the names of the horse)."""
     for words in _with_plurals(name):
@@ -415,6 +479,8 @@ def _grammar(enter: Any) -> None:
         enter(name, Term("sex", name, facts, name in _SEX_NEEDS_CAPITALS), plurals=False)
     for name, state in STATES.items():
         enter(name, Term("state", state), plurals=False)
+    for name, sign in VITALS.items():
+        enter(name, Term("vital", sign), plurals=False)
     for name, kind in (*VERBS.items(), *_PHRASES.items()):
         enter(name, Term("verb", kind), plurals=False)
 

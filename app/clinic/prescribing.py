@@ -171,7 +171,8 @@ def _of_drug(
     if rows and strength is None and not question.tablet_strengths_mg:
         sold = [f"{shown(row.strength)} {spelt(row.unit)} {row.form}" for row in drug.formulations]
         known = f" On record: {'; '.join(dict.fromkeys(sold))}." if sold else ""
-        page.needs.append(need("strength", "for the volume or the tablets", f"Which strength is at hand?{known}"))
+        ask = f"Which strength of {drug.generic} is at hand?{known}"
+        page.needs.append(need("strength", "for the volume or the tablets", ask))
     if question.per_kg is not None:
         _own_figure(question.per_kg, drug, matching, patient, page)
     return rows

@@ -16,9 +16,12 @@ from typing import Any, NamedTuple
 from app.clinic import units
 from app.clinic.lexicon import (
     COMMON_BREED_WORDS,
+    DAYS,
+    NAMES_TOO,
     NEGATORS,
     ORDINARY,
     VERBS,
+    VITALS,
     Lexicon,
     Term,
     folded,
@@ -123,6 +126,7 @@ class Medication:
         tablets: count, or None.
         status: given | current | intended | asked | stopped | allergy | denied | mentioned.
         animal: index of the animal, or None.
+        choice: one of several of which only one is to be given (`carprofen or meloxicam`): the same number for each.
     """
 
     drugs: tuple[str, ...]
@@ -141,6 +145,7 @@ class Medication:
     tablets: Decimal | None = None
     status: str = "mentioned"
     animal: int | None = None
+    choice: int | None = None
 
     @property
     def in_play(self) -> bool:
@@ -182,7 +187,7 @@ class Exposure:
         substance: the toxin's record.
         amount, unit: as written: 200 g, 0.5 bar, 2 tablet, 5 unit; None where no amount stands there.
         strength: of one piece, where it was written: two 325 mg tablets.
-        status: happened | asked | denied | mentioned.
+        status: happened | asked | denied | past | mentioned.
     """
 
     substance: str
@@ -216,13 +221,19 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A laboratory value as written; `unit` is None where none stands there."""
+    """A laboratory value or a vital sign as written.
+
+    Attributes:
+        name: of the analyte's record, or temperature, heart_rate, respiratory_rate, capillary_refill.
+        unit: None where a laboratory value has none; vital signs are in Cel, /min and s, Fahrenheit converted.
+    """
 
     name: str
     value: Decimal
     comparator: str | None
     unit: str | None
     span: Span
+    animal: int | None = None
 
     def to_json(self) -> Json:
         """As `extract` shows it."""
@@ -231,6 +242,7 @@ class Measurement:
             "value": units.number(self.value),
             "comparator": self.comparator,
             "unit": self.unit,
+            "patient": self.animal,
             "span": list(self.span),
         }
 
@@ -260,6 +272,7 @@ class Reading:
     medications: tuple[Medication, ...] = ()
     exposures: tuple[Exposure, ...] = ()
     analytes: tuple[Measurement, ...] = ()
+    vitals: tuple[Measurement, ...] = ()
     signs: tuple[Sign, ...] = ()
     needs: tuple[Json, ...] = ()
     asks_dose: bool = False
@@ -349,6 +362,7 @@ _PARTS = {
     "demi": Decimal("0.5"), "meia": Decimal("0.5"), "meio": Decimal("0.5"),
 }  # fmt: skip
 _ARTICLES = frozenset(("a", "an"))
+_DURATIONS = frozenset(("history", "duration", "course", "post", "ago", "later", "after", "before"))
 _WHOLE = frozenset(("whole", "entire", "full", "single"))
 _NUMERIC = frozenset((*_NUMBERS, *_PARTS, *_ARTICLES))
 _ENDS = frozenset((".", "!", "?", "\n", "\u3002", "\uff01", "\uff1f", "|"))
@@ -396,9 +410,28 @@ _COMPARATORS = {
 _LAB_ABOVE = {
     "mg": "mg", "g": "g", "ug": "ug", "mcg": "ug", "ng": "ng", "pg": "pg", "mmol": "mmol", "umol": "umol",
     "nmol": "nmol", "pmol": "pmol", "meq": "mEq", "u": "U", "iu": "U", "k": "10*3", "m": "10*6", "uu": "uU",
+    "l": "L", "mosm": "mOsm", "miu": "mIU", "cells": "",
 }  # fmt: skip
-_LAB_BELOW = {"dl": "dL", "l": "L", "ml": "mL", "ul": "uL", "100ml": "dL"}
+_LAB_BELOW = {"dl": "dL", "l": "L", "ml": "mL", "ul": "uL", "100ml": "dL", "kg": "kg", "mm3": "uL", "liter": "L"}
+_VITAL_UNITS = vocabulary("f c fahrenheit celsius degrees bpm brpm rpm sec secs second seconds s")
+_LAB_WHOLE = {"fl": "fL", "kpa": "kPa", "mmhg": "mmHg", "torr": "mmHg", "ratio": "ratio", "mosm": "mOsm/kg"}
+_BLOOD_UNITS = frozenset(
+    ("ug/mL", "ng/mL", "pg/mL", "umol/L", "nmol/L", "pmol/L", "mmol/L", "ug/dL", "ng/dL", "mg/dL", "mg/L", "ug/L",
+     "uU/mL", "ng/L", "mEq/L")
+)  # fmt: skip
+_COUNTED_IN_PERCENT = frozenset(
+    ("reticulocytes", "neutrophils", "band neutrophils", "lymphocytes", "monocytes", "eosinophils")
+)
+_VITAL_GAPS = _GAPS | {"up", "to", "down", "rectal", "reading", "rate", "normal", "high", "low", "only", "currently"}
+_VITALS: dict[str, tuple[Decimal, Decimal, str]] = {
+    "temperature": (Decimal(20), Decimal(46), "Cel"), "heart_rate": (Decimal(4), Decimal(1200), "/min"),
+    "respiratory_rate": (Decimal(2), Decimal(500), "/min"), "capillary_refill": (Decimal(0), Decimal(20), "s"),
+}  # fmt: skip
+_FAHRENHEIT = (Decimal(70), Decimal(115))
 _POWERS = {"3": "10*3", "6": "10*6", "9": "10*9", "12": "10*12", "103": "10*3", "106": "10*6", "109": "10*9"}
+_PAST = vocabulary("last ago back history previously used in as")
+_NOW = vocabulary("now today tonight again still currently keeps ongoing worse yesterday")
+_WANTS = vocabulary("needs need wants want on due takes taking")
 _AGO = frozenset(("ago", "earlier", "back", "prior", "before"))
 _APART = frozenset((",", "and", "(", ")", ":", ".", "\n", ";", "with", "for", "has", "is", "or", "?", "!", "but"))
 _GAP_MAX = 3
@@ -415,7 +448,18 @@ _NEARBY = 24
 _NEEDS_MAX = 20
 _ASK_REACH = 6
 _FOR_REACH = 5
+_NAME_OF_DRUG = frozenset(("dose", "iv", "im", "po", "sc", "sq", "sp", "dosage", "injection", "tablets", "tabs"))
+_OVERDOSED = frozenset(("double", "extra", "second", "wrong", "same", "missed", "last", "twice", "his", "her"))
+_EVENTS = frozenset(("exposure", "ingestion", "toxicity", "poisoning", "overdose", "od", "intoxication"))
+_SUPPOSED = frozenset(("if", "can", "could", "would", "should", "is", "are", "may", "what", "how"))
+_ABOUT = frozenset(("about", "approx", "around", "roughly", "maybe", "~", "(", "probably", "almost", "nearly"))
+_AT_HAND = frozenset(("have", "has", "using", "stock", "only", "comes", "come", "with", "got", "are"))
+_ALL_OF = frozenset(("both", "shared", "all"))
+_EITHER = frozenset(("or", "vs", "versus", "oder", "ou", "o"))
+_CHOICE_GAP_MAX = 8
 _JOINED = frozenset(("and", "my", "our", "the", "a", "his", "her", "their", "other"))
+_TURNS = frozenset((",", "and", "now", "but", ";", "can", "could", "may", "should", "ok", "safe"))
+_HAD_REACH = 6
 _BARE = frozenset(("take", "taking", "have", "having", "get", "getting"))
 
 
@@ -620,6 +664,7 @@ class _Reader:
         self.details: list[tuple[int, int, Term]] = []
         self.substances: list[tuple[int, int, list[Term]]] = []
         self.measured: list[tuple[int, int, str]] = []
+        self.vital_words: list[tuple[int, int, str]] = []
         self.verbs: list[tuple[int, int, str]] = []
         self.directions: list[tuple[int, int, Term]] = []
         self.drafts: list[_Draft] = []
@@ -639,7 +684,10 @@ class _Reader:
             self._animals()
         if self.names:
             self._called()
+        if self.substances and self.figures:
+            self._levels()
         analytes = self._analytes() if self.measured else ()
+        vitals = self._vitals() if self.figures and (self.vital_words or "tpr" in self.words) else ()
         mentions = self._mentions() if self.substances or "%" in self.words else []
         medications, exposures = self._statements(mentions) if mentions else ((), ())
         if self.figures or self.details:
@@ -650,6 +698,7 @@ class _Reader:
             medications=medications,
             exposures=exposures,
             analytes=analytes,
+            vitals=vitals,
             signs=self._signs(),
             needs=tuple(self.needs),
             asks_dose=any(kind == "dose?" for _, _, kind in self.verbs),
@@ -706,6 +755,8 @@ class _Reader:
             if word in _NUMERIC or "0" <= word[0] <= "9":
                 found = figure(words, place)
                 if found is not None:
+                    if words[found.end - 1] == "hr" and self._is_heart_rate(found):
+                        found = found._replace(unit="", dimension="", end=found.end - 1)
                     self.figures.append(found)
                     place = found.end
             elif node is None:
@@ -714,6 +765,14 @@ class _Reader:
                     self.substances.append((place, place + 1, near))
                 elif len(dull) < _DULL_WORDS_MAX and len(word) <= _DULL_LENGTH_MAX:
                     dull.add(word)
+
+    def _is_heart_rate(self, found: Figure) -> bool:
+        """`T 104.5 HR 180`: not hours."""
+        words, end = self.words, found.end
+        if end >= len(words) or not "0" <= words[end][0] <= "9":
+            return False
+        ahead = words[max(0, found.start - 2) : found.start]
+        return self._said(end - 1, end) == "HR" or any(VITALS.get(word) == "temperature" for word in ahead)
 
     def _capital(self, term: Term, place: int, end: int) -> bool:
         """`MN` and `FI` count in capitals, or beside an age, a breed or a species."""
@@ -730,6 +789,8 @@ class _Reader:
         for term in terms:
             kind = term.kind
             if kind in ("drug", "toxin", "product", "class"):
+                if end - place == 1 and words[place] in NAMES_TOO and self._is_called(place):
+                    continue
                 if kind != "drug" or end - place > 1 or words[place] not in ORDINARY or self._is_brand(place, end):
                     substances.append(term)
             elif kind in ("species", "breed"):
@@ -741,6 +802,8 @@ class _Reader:
                 self.verbs.append((place, end, term.value))
             elif kind == "analyte":
                 self.measured.append((place, end, term.value))
+            elif kind == "vital":
+                self.vital_words.append((place, end, term.value))
             elif kind in ("route", "frequency"):
                 self.directions.append((place, end, term))
             else:
@@ -748,9 +811,17 @@ class _Reader:
         if substances:
             self.substances.append((place, end, substances))
 
+    def _is_called(self, place: int) -> bool:
+        """Whether a short name of a drug is the animal's: `Ace ate`, `my dog Theo`, but not `Dex 0.2 mg/kg`."""
+        following = self.words[place + 1] if place + 1 < len(self.words) else ""
+        dosed = "0" <= following[:1] <= "9" or following in _NAME_OF_DRUG
+        return self._said(place, place + 1).istitle() and not dosed
+
     def _is_brand(self, place: int, end: int) -> bool:
         """A trade name that is an ordinary word too (`Revolution`): written as a name, or given."""
         following = self.words[end : end + 4]
+        if self.words[place] in DAYS:
+            return not self._said(place, end)[1:].islower() and not self._said(place, end).isupper()
         if not self._said(place, end).islower() or (
             following[:1] in (["for"], ["on"]) and any(self._is_named(word) for word in following[1:])
         ):
@@ -770,6 +841,8 @@ class _Reader:
             if following in _LAB_WORDS:
                 return False
             before = words[place - 1] if place else ""
+            if before in (",", ".", "(") and "0" <= following[:1] <= "9":
+                return True
             if before in _BREED_LEADS or before in _UNITS or self._next_is_animal(end) or before == "":
                 return not (before == "a" and words[place - 2 : place - 1] in (["to"], ["from"]))
             return False
@@ -864,7 +937,9 @@ class _Reader:
         words = self.words
         if end < len(words) and words[end] in ("named", "called"):
             end += 1
-        elif not any(word in ("my", "our", "the") for word in words[max(0, place - 4) : place]):
+        elif not any(word in ("my", "our", "the") for word in words[max(0, place - 4) : place]) and not (
+            words[place - 1 : place] == ["and"] and any("name" in draft.facts for draft in self.drafts)
+        ):
             return None
         if end >= len(words):
             return None
@@ -987,8 +1062,16 @@ class _Reader:
             start = self.owner_starts[owner] if owner < len(self.owner_starts) else len(words) + 9
             ahead = start <= end + 3 and self.sentences[start] == sentence and not _apart(words[end:start])
             ahead = ahead and self._can_weigh(found, owner)
-            return cued or ahead or (following not in _THINGS and self._follows_animal(found))
+            own = cued or ahead or (following not in _THINGS and self._follows_animal(found))
+            return own or (found.unit == "g" and found.value >= _NO_DOSE_G and self._can_only_weigh(found))
         return True
+
+    def _can_only_weigh(self, found: Figure) -> bool:
+        """`chinchilla clindamycin abscess 600g`: one animal without a weight, and nothing was eaten."""
+        eaten = any(term.kind in ("toxin", "product") for _, _, terms in self.substances for term in terms)
+        if len(self.drafts) != 1 or eaten or not self.substances or "weight" in self.drafts[0].facts:
+            return False
+        return bool(self.owners) and self._can_weigh(found, 0)
 
     def _is_age(self, found: Figure) -> bool:
         if found.dimension == "age":
@@ -1002,13 +1085,26 @@ class _Reader:
             return True
         if before == ":" and place > 1 and words[place - 2] == "age":
             return True
-        if following in _AGO or before in _NOT_AGE or found.unit in ("day", "week"):
+        if following in _AGO or before in _NOT_AGE:
+            return False
+        if self._right_behind(place) and following not in _DURATIONS:
+            return True
+        if found.unit in ("day", "week"):
             return False
         if self._next_is_animal(end):
             return True
         if before in ("is", "hes", "she's", "he's", "just", "almost", "nearly", "about", "tiene", "a", "hat", "tem"):
             return following in ("", ".", ",", "and", ")", "\n", "neutered", "de", "d", "ans")
         return before in (",", "(", "") and following in (",", ")", ".", "\n", "")
+
+    def _right_behind(self, place: int) -> bool:
+        """Whether an animal stands right before, or only a weight between: `pup 12 weeks`, `kitten 3.2 kg 10 wks`."""
+        before = next((one for one in reversed(self.figures) if one.end == place), None)
+        if before is not None and before.dimension == "mass":
+            place = before.start
+        place -= 1 if place and self.words[place - 1] in (",", "(") else 0
+        at = bisect_left(self.owner_starts, place)
+        return bool(at) and self.owners[at - 1][1] == place
 
     def _animal(self, draft: _Draft) -> Animal:
         facts = {key: value for key, value in draft.facts.items() if value != ()}
@@ -1042,6 +1138,43 @@ class _Reader:
             return True
         return rest in (["is", "absent"], ["was", "denied"], ["ruled", "out"], ["not", "present"], ["not", "seen"])
 
+    def _is_temperature(self, row: tuple[int, int, str]) -> bool:
+        """A lone `T 36.8` or `T: 103.5`."""
+        start = row[1] + 1 if self.words[row[1] : row[1] + 1] in ([":"], ["="]) else row[1]
+        value = _decimal(self.words[start]) if start < len(self.words) and self.words[start][0].isdecimal() else None
+        return row[2] == "temperature" and value is not None and (30 <= value <= 44 or 92 <= value <= 111)
+
+    def _past(self, start: int, end: int) -> bool:
+        """Whether the part of the sentence from `start` to `end` tells of years ago: `had a seizure last year`.
+
+        Never where the sentence also speaks of now, so that nothing urgent is taken for history.
+        """
+        words, sentence = self.words, self.sentences[start]
+        first, last = start, end
+        while first and start - first < _REACH and self.sentences[first - 1] == sentence:
+            first -= 1
+        while last < len(words) and last - end < _REACH and self.sentences[last] == sentence:
+            last += 1
+        if any(
+            word in _NOW and not (word == "now" and words[at + 1 : at + 2] and words[at + 1] in _WANTS)
+            for at, word in enumerate(words[first:last], first)
+        ):
+            return False
+        while first < start and not _BREAKERS.isdisjoint(words[first : start - 1]):
+            first += 1
+        behind = words[end : min(last, end + 8)]
+        cut = next((place for place, word in enumerate(behind) if word in ("but", "and", ";", "so")), len(behind))
+        behind, before = behind[:cut], words[first:start]
+        if "last" in behind and behind[behind.index("last") + 1 : behind.index("last") + 2] == ["year"]:
+            return True
+        if not {"years", "year"}.isdisjoint(behind) and not _AGO.isdisjoint(behind):
+            return "since" not in behind and "for" not in behind
+        if any(len(word) == 4 and word[:2] in ("19", "20") and word.isdigit() for word in behind) and "in" in behind:
+            return True
+        if before[-2:] == ["history", "of"] or "previously" in before or before[-2:] == ["used", "to"]:
+            return True
+        return behind[:2] == ["as", "a"] and bool({"puppy", "kitten", "foal", "pup", "baby"} & set(behind[2:3]))
+
     def _listed(self, end: int) -> bool:
         """`no vomiting, diarrhoea or blood`: an `or` follows, or precedes, within the sentence."""
         words, sentence = self.words, self.sentences[end - 1]
@@ -1062,14 +1195,18 @@ class _Reader:
             if self.sentences[place] != sentence:
                 continue
             if kind == "dose?":
+                if place and self.words[place - 1] in _OVERDOSED:
+                    continue
                 if 0 <= mention.start - end <= _ASK_REACH or place == mention.end:
                     best = (place, end, "ask")
             elif best is not None and best[2] == "ask":
                 continue
             elif place < mention.start:
+                if self.words[place] in ("had", "has", "have", "having", "got") and mention.start - end > _HAD_REACH:
+                    continue
                 if best is None or not _weaker(kind, best[2]) or _turns(self.words[best[1] : place]):
                     best = (place, end, kind)
-            elif best is None:
+            elif best is None and not self._rules_another(end, mention):
                 best = (place, end, kind)
         words = self.words
         first = place = mention.start
@@ -1081,14 +1218,21 @@ class _Reader:
             last += 1
         question = words[min(last, len(words) - 1)] in ("?", "\uff1f")
         modal = not _MODALS.isdisjoint(words[place:first])
-        if best is not None and best[2] == "take" and words[best[0]] not in _BARE:
+        meant_now = best is not None and best[2] == "take" and not words[best[0]].startswith("med")
+        if meant_now and best is not None and words[best[0]] not in _BARE:
             question = modal = False  # `is on prednisolone`, also within a question
+        if best is None and first and words[first - 1] in ("after", "following", "since"):
+            return "gave", False, False
         if best is None:
             return "", self._denied(mention.start, mention.end), question or modal
         denied = self._denied(best[0], best[1]) or (
             best[0] < mention.start and self._denied(mention.start, mention.end)
         )
         return best[2], denied, modal or question
+
+    def _rules_another(self, end: int, mention: _Mention) -> bool:
+        """Whether the verb that ends at `end` has an object of its own: `zonisamide in a dog on phenobarbital`."""
+        return any(end <= start <= end + 2 and start != mention.start for start, _, _ in self.substances)
 
     # -- substances -------------------------------------------------------------------------------------------------
 
@@ -1168,6 +1312,7 @@ class _Reader:
             and not self._is_own_weight(found, mentions)
         ]
         places = [found.start for found in usable]
+        masses = [one for one in self.figures if one.dimension == "mass" and one.unit in ("kg", "lb") and not one.per]
         for mention in mentions:
             end = mention.start
             at = bisect_left(places, end)
@@ -1205,7 +1350,9 @@ class _Reader:
                 if before and not strength and not aside and not (counted and found.dimension == "mass"):
                     continue
                 if found.dimension == "mass" and found.unit in ("kg", "lb", "st") and not found.per:
-                    continue
+                    between = words[mention.end : found.start]
+                    if mention.drugs or len(masses) < 2 or not between or not _ABOUT.issuperset(between):
+                        continue
                 if _weighs(found, mention):
                     continue
                 if found.dimension == "" and not self._is_tail(found, mention):
@@ -1214,7 +1361,23 @@ class _Reader:
                 taken.add(found.start)
                 reach = found.end + 8
             self._direct(mention, min(limit, len(words)))
+        if len([one for one in mentions if one.drugs]) == 1:
+            self._claim_strength(next(one for one in mentions if one.drugs), usable, taken)
         self.claimed = frozenset(taken)
+
+    def _claim_strength(self, mention: _Mention, usable: list[Figure], taken: set[int]) -> None:
+        """What is at hand, told apart from the only drug: `Cerenia for a cat? 10 mg/mL`, `have 100 mg caps`."""
+        if any(one.per[:1] in (("mL",), ("tablet",)) for one in mention.figures):
+            return
+        for found in usable:
+            if found.start in taken or found.dimension not in ("mass", "activity") or found.unit in ("kg", "lb", "st"):
+                continue
+            following = self.words[found.end] if found.end < len(self.words) else ""
+            tablets = not found.per and _UNITS.get(following, ("", ""))[0] in ("tablet", "capsule")
+            if found.per == ("mL",) or tablets:
+                mention.figures.append(found._replace(per=("tablet",)) if tablets else found)
+                taken.add(found.start)
+                return
 
     def _is_own_weight(self, found: Figure, mentions: list[_Mention]) -> bool:
         """A mass that an animal stands right behind: `a 12 kg dog`."""
@@ -1295,7 +1458,8 @@ class _Reader:
         exposures: list[Exposure] = []
         times = self._times()
         alone = len(times) == 1 and len({one.toxin for one in mentions if one.toxin}) == 1
-        for mention in mentions:
+        choices = self._choices(mentions)
+        for place, mention in enumerate(mentions):
             kind, denied, asked = self._verb(mention)
             sentence = self.sentences[mention.start]
             hours = times.get(sentence)
@@ -1304,18 +1468,57 @@ class _Reader:
             animals = self._eaters(mention)
             if mention.drugs or mention.drug_class:
                 status = _status(kind, denied, asked)
-                medications += [self._medication(mention, status, animal) for animal in animals]
+                choice = choices.get(place)
+                for animal in animals:
+                    made = self._medication(mention, status, animal)
+                    medications.append(made if choice is None else replace(made, choice=choice))
             if mention.toxin is not None:
                 status = _happened(kind, denied, asked, bool(mention.figures))
+                if status in ("asked", "mentioned") and self._is_event(mention, hours):
+                    status = "happened"
+                if status == "happened" and not _PAST.isdisjoint(self.words) and self._past(mention.start, mention.end):
+                    status = "past"
                 medicine = bool(mention.drugs)
                 if not medicine or kind in ("ate", "eat", "gave") or (asked and kind != "stopped"):
                     exposures += [self._exposure(mention, status, animal, hours) for animal in animals]
         return _merged_medications(medications), _merged_exposures(exposures)
 
+    def _is_event(self, mention: _Mention, hours: Decimal | None) -> bool:
+        """`lily exposure, 1 h ago` happened, whatever is asked of it behind."""
+        words = self.words
+        noun = bool(_EVENTS.intersection(words[mention.end : mention.end + 2]))
+        noun = noun or words[max(0, mention.start - 2) : mention.start][:1] in (["exposure"], ["ingestion"])
+        ahead = words[max(0, mention.start - 6) : mention.start]
+        told = (noun or not mention.drugs) and ahead[-1:] not in (["if"], ["in"], ["without"], ["no"])
+        return told and (hours is not None or noun) and _SUPPOSED.isdisjoint(ahead)
+
+    def _choices(self, mentions: list[_Mention]) -> dict[int, int]:
+        """Drugs of which one is to be chosen, by their place: `carprofen or meloxicam`, `bute vs banamine`."""
+        chosen: dict[int, int] = {}
+        if _EITHER.isdisjoint(self.words):
+            return chosen
+        for place in range(1, len(mentions)):
+            before, mention = mentions[place - 1], mentions[place]
+            between = self.words[before.end : mention.start]
+            if (
+                before.drugs and mention.drugs and before.drugs != mention.drugs
+                and len(between) <= _CHOICE_GAP_MAX
+                and self.sentences[before.start] == self.sentences[mention.start]
+                and not _EITHER.isdisjoint(between) and "and" not in between
+            ):  # fmt: skip
+                chosen[place] = chosen.setdefault(place - 1, place - 1)
+        return chosen
+
     def _eaters(self, mention: _Mention) -> list[int | None]:
         """Everyone who ate or gets it: `my dog and cat licked it` are two."""
         last = self._eater(mention)
         eaters: list[int | None] = [last]
+        if last is not None and not _ALL_OF.isdisjoint(self.words):
+            sentence = self.sentences[mention.start]
+            ahead = [row for row in self.owners if row[0] < mention.start and self.sentences[row[0]] == sentence]
+            if ahead and not _ALL_OF.isdisjoint(self.words[ahead[-1][1] : mention.start]):
+                everyone: list[int | None] = [*dict.fromkeys(row[2] for row in ahead)]
+                return everyone[-_NEARBY:]
         at = bisect_left(self.owner_starts, mention.start) - 1
         while last is not None and at > 0 and self.owners[at][2] == last:
             _, end, before = self.owners[at - 1]
@@ -1399,6 +1602,10 @@ class _Reader:
                 else:
                     changes["volume_ml"] = millilitres
         doses = [one for one in masses if one.unit and one.per[:1] not in (("mL",), ("tablet",), ("L",))]
+        at_hand = next((one for one in doses if self._is_at_hand(one)), None) if not pieces else None
+        if at_hand is not None:
+            changes["strength"] = (at_hand.value, at_hand.unit)
+            doses.remove(at_hand)
         bare = [one for one in masses if not one.unit]
         if pieces:
             changes["tablets"] = pieces[0].value
@@ -1416,6 +1623,14 @@ class _Reader:
             one = doses[0]
             changes |= {"amount": one.value, "amount_max": one.top, "unit": one.unit, "per": one.per}
         return replace(made, **changes) if changes else made
+
+    def _is_at_hand(self, found: Figure) -> bool:
+        """`have 100 mg caps`: what there is, not what is given."""
+        words = self.words
+        following = words[found.end] if found.end < len(words) else ""
+        ahead = words[max(0, found.start - 2) : found.start]
+        solid = _UNITS.get(following, ("", ""))[0] in ("tablet", "capsule")
+        return solid and not found.per and not _AT_HAND.isdisjoint(ahead)
 
     def _reach(self, mention: _Mention) -> Span:
         """From the first figure or name to the last."""
@@ -1468,33 +1683,104 @@ class _Reader:
 
     # -- measurements and signs -------------------------------------------------------------------------------------
 
+    def _levels(self) -> None:
+        """`phenobarbital 30 ug/mL` is a level in the blood, `phenobarbital 30 mg` a dose."""
+        kept = []
+        for place, end, terms in self.substances:
+            name = next((row for term in terms for row in (f"serum {term.value}", f"blood {term.value}")
+                         if row in self.records.analytes), None)  # fmt: skip
+            if name is not None and self._is_level(end):
+                self.measured.append((place, end, name))
+            else:
+                kept.append((place, end, terms))
+        if len(kept) < len(self.substances):
+            self.substances = kept
+            self.measured.sort()
+
+    def _is_level(self, end: int) -> bool:
+        """Whether behind the name of a drug stands a concentration that is found in blood."""
+        words = self.words
+        while end < len(words) and words[end] in _GAPS:
+            end += 1
+        value = _number(words, end) if end < len(words) else None
+        return value is not None and _lab_unit(words, value[1])[0] in _BLOOD_UNITS
+
+    def _value_at(self, end: int, gaps: frozenset[str]) -> tuple[str | None, int]:
+        """The comparator behind a name that ends at `end`, and where the number should begin."""
+        words = self.words
+        comparator = None
+        start = end
+        while start < len(words) and start - end < 5:
+            if words[start] in _COMPARATORS:
+                comparator = _COMPARATORS[words[start]]
+                if words[start + 1 : start + 2] == ["="]:
+                    comparator, start = comparator + "=", start + 1
+            elif words[start] not in gaps and not (words[start] == "-" and start == end):
+                break
+            start += 1
+        return comparator, start
+
     def _analytes(self) -> tuple[Measurement, ...]:
         found = []
         words = self.words
         numbers = {one.start: one for one in self.figures}
         kept: list[tuple[int, int, str]] = []
         for place, end, name in self.measured:
-            comparator = None
-            start = end
-            while start < len(words) and start - end < 5:
-                if words[start] in _COMPARATORS:
-                    comparator = _COMPARATORS[words[start]]
-                    if words[start + 1 : start + 2] == ["="]:
-                        comparator, start = comparator + "=", start + 1
-                elif words[start] not in _GAPS:
-                    break
-                start += 1
+            comparator, start = self._value_at(end, _GAPS)
             one = numbers.get(start)
-            if one is None or (end - place == 1 and len(words[place]) <= 2 and start - end > 1):
+            short = end - place == 1 and len(words[place]) <= 2
+            if one is None or (short and start - end > 1):
                 continue
             value = _number(words, start)
             if value is None or one.dimension in ("time", "age", "piece") or one.unit in ("kg", "lb"):
                 continue
             unit, stop = _lab_unit(words, value[1])
+            if unit is None and one.unit and one.dimension != "percent":
+                continue  # a dose or an amount: `calcium 500 mg`
+            if unit == "%" and self.records.analytes[name].unit != "%" and name not in _COUNTED_IN_PERCENT:
+                continue  # a solution: `glucose 5 %`
             kept.append((start, stop, name))
-            found.append(Measurement(name, value[0], comparator, unit, self.span(place, max(stop, one.start + 1))))
+            span = self.span(place, max(stop, one.start + 1))
+            found.append(Measurement(name, value[0], comparator, unit, span, self._whose(place, stop)))
         self.measured = kept
         return tuple(found)
+
+    def _vitals(self) -> tuple[Measurement, ...]:
+        """Temperature, pulse, breathing and capillary refill: `T 102.5 P 120 R 30`, `HR 180`, `TPR 38.6/44/16`."""
+        words = self.words
+        found: dict[tuple[str, int | None], Measurement] = {}
+        letters = [row for row in self.vital_words if row[1] - row[0] == 1 and len(words[row[0]]) == 1]
+        rows = self.vital_words if len({row[2] for row in self.vital_words}) > 1 else [
+            row for row in self.vital_words if row not in letters or self._is_temperature(row)
+        ]  # fmt: skip
+        placed: list[tuple[int, int, str]] = []
+        for place, end, name in rows:
+            if name.startswith("per "):
+                if place and "0" <= words[place - 1][0] <= "9":
+                    placed.append((place - 1, place - 1, name[4:]))
+                continue
+            start = self._value_at(end, _VITAL_GAPS)[1]
+            far = len(words[place]) == 1 and start > end + 1
+            if start < len(words) and "0" <= words[start][0] <= "9" and not far:
+                placed.append((place, start, name))
+        for place in [place for place, word in enumerate(words) if word == "tpr"]:
+            start = self._value_at(place + 1, _GAPS)[1]
+            for name in ("temperature", "heart_rate", "respiratory_rate"):
+                if start < len(words) and "0" <= words[start][0] <= "9":
+                    placed.append((place if name == "temperature" else start, start, name))
+                start += 2
+        for place, start, name in placed:
+            value = _decimal(words[start])
+            measured = None if value is None else _vital(name, value, words[start + 1 : start + 3])
+            if measured is None:
+                continue
+            last = start + 1 + measured[2]
+            comparator = _COMPARATORS.get(words[start - 1]) if start else None
+            owner = self._whose(place, last)
+            span = self.span(place, last)
+            found.setdefault((name, owner), Measurement(name, measured[0], comparator, measured[1], span, owner))
+            self.measured.append((start, last, name))
+        return tuple(found.values())
 
     def _signs(self) -> tuple[Sign, ...]:
         signs, words, last = self.known.signs, self.words, len(self.words)
@@ -1521,6 +1807,8 @@ class _Reader:
                     ways.append((node, end + 1, skipped + 1))
                 if following in node:
                     ways.append((node[following], end + 1, skipped))
+        if phrases and not _PAST.isdisjoint(words):
+            phrases = {index: place for index, place in phrases.items() if not self._past(*place)}
         flags = self.records.flags
         for (index, _), groups in grouped.items():
             if index in phrases or len(groups) < len(flags[index].all_of):
@@ -1530,7 +1818,8 @@ class _Reader:
                 for places in groups.values()
             ]
             found = [place for place in stated if place is not None]
-            if len(found) == len(stated):
+            past = not _PAST.isdisjoint(words) and any(self._past(*place) for place in found)
+            if len(found) == len(stated) and not past:
                 phrases[index] = (min(place[0] for place in found), max(place[1] for place in found))
         return tuple(
             Sign(index, flags[index].sign, self.span(*place), self._species_of(place[0]))
@@ -1591,7 +1880,7 @@ def _weaker(kind: str, best: str) -> bool:
 
 def _turns(between: list[str]) -> bool:
     """Whether a new statement begins between two verbs: `used to take carprofen, now on gabapentin`."""
-    return any(word in (",", "and", "now", "but", ";") for word in between)
+    return any(word in _TURNS for word in between)
 
 
 def _every(hours: tuple[int, int]) -> str:
@@ -1654,7 +1943,7 @@ def _merged_medications(listed: list[Medication]) -> tuple[Medication, ...]:
 
 def _merged_exposures(listed: list[Exposure]) -> tuple[Exposure, ...]:
     """One entry a substance and animal, unless two amounts stand there: those add up."""
-    rank = ("denied", "mentioned", "asked", "happened")
+    rank = ("denied", "past", "mentioned", "asked", "happened")
     kept: list[Exposure] = []
     known: dict[tuple[str, int | None], int] = {}
     for one in listed:
@@ -1689,11 +1978,33 @@ def _lab_unit(words: list[str], place: int) -> tuple[str | None, int]:
         return (found, end) if found is not None and found.startswith("10*") else (None, place)
     if here[:1] == ["10"] and len(here) > 3 and here[1] in _POWERS and here[2] == "/" and here[3] in _LAB_BELOW:
         return f"{_POWERS[here[1]]}/{_LAB_BELOW[here[3]]}", place + 4
+    if len(here) > 1 and here[0] == "/" and here[1] in ("ul", "mm3"):
+        return "/uL", place + 2
     if len(here) > 2 and here[0] in _LAB_ABOVE and here[1] in ("/", "per") and here[2] in _LAB_BELOW:
         return f"{_LAB_ABOVE[here[0]]}/{_LAB_BELOW[here[2]]}", place + 3
     if here and here[0] in ("mmol", "meq", "s", "sec", "seconds"):
         return {"mmol": "mmol/L", "meq": "mEq/L"}.get(here[0], "s"), place + 1
+    if here and here[0] in _LAB_WHOLE:
+        return _LAB_WHOLE[here[0]], place + 1
     return None, place
+
+
+def _vital(name: str, value: Decimal, following: list[str]) -> tuple[Decimal, str, int] | None:
+    """A vital sign in its own unit, and how many words its unit takes; None for what no animal can have.
+
+    A temperature without a unit is Fahrenheit from 70, Celsius below.
+    """
+    low, high, unit = _VITALS[name]
+    took = 1 if following and following[0] in _VITAL_UNITS else 0
+    if name == "temperature":
+        said = following[0] if took else ""
+        if said[:1] == "f" or (not took and value >= _FAHRENHEIT[0]):
+            if not _FAHRENHEIT[0] <= value <= _FAHRENHEIT[1]:
+                return None
+            value = ((value - 32) / Decimal("1.8")).quantize(Decimal("0.1"))
+    elif took == 0 and len(following) > 1 and following[0] in ("/", "per") and following[1] in ("min", "minute"):
+        took = 2
+    return (value, unit, took) if low <= value <= high else None
 
 
 def to_json(reading: Reading) -> Json:
@@ -1706,6 +2017,7 @@ def to_json(reading: Reading) -> Json:
         "medications": [one.to_json() for one in reading.medications],
         "exposures": [one.to_json() for one in reading.exposures if one.status != "denied"],
         "analytes": [one.to_json() for one in reading.analytes],
+        "vitals": [one.to_json() for one in reading.vitals],
         "signs": [{"sign": one.sign, "span": list(one.span)} for one in reading.signs],
         "needs": list(reading.needs),
     }

@@ -36,7 +36,15 @@ _WHY: Final = {
     "not_comparable": "the unit can't be compared with the record",
 }
 _ASIDE: Final = re.compile(r" ?\([^()]*\)")
-_REMARK: Final = re.compile(r"low(er|est)? (end|reported)|any amount|.*\bpossible with any")
+_REMARK: Final = re.compile(r"low(er|est)? (end|reported|dose)|any amount|tiny amounts|.*\bpossible with any|smallest ")
+_NO_CONDITION: Final = ("cpr", "vaccine", "vaccines", "vaccination", "vaccinated", "class 4", "class iv")
+"""What rules look for among the conditions, but an animal doesn't have."""
+_NAMED_MAX: Final = 8
+_UNKNOWN: Final = ("unknown_drug", "no_record_for_species", "no_record")
+_TECHNICAL: Final = re.compile(
+    r"/kg|\bLD50\b|quoted|reported (dose|lethal)|lowest|smallest|no toxic dose|any amount|margin|possible from less|"
+    r"a little too much|\bgive[ns]? as\b|in the study|fall in"
+)
 _PIECES: Final = frozenset(("piece", "tablet", "capsule", "bar", "square", "slice", "clove", "bite", "unit", "pack"))
 _COVERED: Final = re.compile(r"\b(cats?|dogs?|cattle|cows?|calves|horses?|rabbits?|nsaids?)\b", re.IGNORECASE)
 _CAN: Final = (
@@ -74,7 +82,18 @@ def _has_something(facts: Facts) -> bool:
         or facts.doses
         or facts.findings
         or facts.signs
+        or facts.analytes
+        or facts.vitals
+        or facts.calculations
         or (facts.triage and facts.triage.level in ("emergency", "urgent"))
+    )
+
+
+def _is_a_sum(facts: Facts, triage: Triage) -> bool:
+    """Whether a clinician only asks for doses or checks, or gives figures: then `routine` says nothing."""
+    asked = facts.doses or facts.findings or facts.calculations or facts.vitals or facts.analytes
+    return bool(
+        facts.audience != "owner" and asked and not (facts.signs or facts.exposures) and triage.level == "routine"
     )
 
 
@@ -83,7 +102,7 @@ def _assessment(page: _Page, facts: Facts, pictures: list[Picture]) -> None:
     pressing = facts.triage is not None and facts.triage.level in ("emergency", "urgent")
     if not pressing:
         _forbidden(page, facts)
-    if facts.triage is not None:
+    if facts.triage is not None and not _is_a_sum(facts, facts.triage):
         _urgency(page, facts, facts.triage, owner)
     _understood(page, facts)
     for picture in pictures:
@@ -233,8 +252,43 @@ def _understood(page: _Page, facts: Facts) -> None:
         page.say(f"The animal, as I read it: {known[0]}.")
     else:
         page.list("The animals, as I read them", known)
+    page.list("Vital signs, as I read them", [_vital(page, facts, row) for row in facts.vitals])
+    page.list("Laboratory values, as I read them", [_value(page, facts, row) for row in facts.analytes])
     if facts.signs:
         page.say(f"Signs I read: {', '.join(dict.fromkeys(facts.signs))}.")
+
+
+def _vital(page: _Page, facts: Facts, row: Json) -> str:
+    """A vital sign beside what is usual for the species."""
+    name = _spaced(row.get("name") or "")
+    said = (
+        f"{_whose(facts, row)}{name} {row.get('comparator') or ''}{_figure(row.get('value'))} {_per(row.get('unit'))}"
+    )
+    if row.get("low") is None:
+        return said
+    usual = f"{_figure(row['low'])} to {_figure(row['high'])} {_per(row.get('unit'))}"
+    flag = {"L": "LOW", "H": "HIGH"}.get(str(row.get("flag")), "within the usual")
+    return f"{said}: {flag} (usual {usual}){page.cite(row.get('sources'))}"
+
+
+def _value(page: _Page, facts: Facts, row: Json) -> str:
+    """A laboratory value with its flag and the interval it was held against, where there is one."""
+    said = f"{_whose(facts, row)}{row.get('analyte')} {row.get('comparator') or ''}{_figure(row.get('value'))}"
+    said += f" {_unit(row.get('unit'))}".rstrip()
+    interval = _dict(row, "interval")
+    if interval.get("low") is not None and interval.get("high") is not None:
+        flag = {"LL": "CRITICALLY LOW", "L": "LOW", "N": "normal", "H": "HIGH", "HH": "CRITICALLY HIGH"}
+        held = f"{_figure(interval['low'])} to {_figure(interval['high'])} {_unit(interval.get('unit'))}".strip()
+        said += f": {flag.get(str(row.get('flag')), 'not judged')} ({held})"
+    return (
+        said
+        + (f" ({_WHY.get(str(row['why']), _spaced(row['why']))})" if row.get("why") else "")
+        + page.cite(interval.get("sources") or interval.get("source") or row.get("sources"))
+    )
+
+
+def _per(unit: Any) -> str:
+    return {"/min": "a minute", "Cel": "°C"}.get(str(unit), _unit(unit))
 
 
 def _animal(patient: Json) -> str:
@@ -263,7 +317,7 @@ def _animal(patient: Json) -> str:
         words.append(f"{_figure(weight_kg)} kg{given}")
     words += [name for name in ("pregnant", "lactating") if patient.get(name) is True]
     for name, lead in (("conditions", "with"), ("allergies", "allergic to"), ("medications", "already on")):
-        rows = [_named(row) for row in _list(patient, name)]
+        rows = [_named(row) for row in _list(patient, name) if row not in _NO_CONDITION]
         if rows:
             quoted = [f"“{row}”" for row in rows] if name == "medications" else rows
             words.append(f"{lead} {', '.join(quoted)}")
@@ -325,7 +379,7 @@ def _exposure(page: _Page, facts: Facts, answer: Json, owner: bool) -> None:
             lines.append(
                 "No amount of it is known to be safe for this animal: the amount does not predict the outcome."
             )
-        lines += _thresholds(page, row)
+        lines += _at_this_amount(page, row) if owner else _thresholds(page, row)
         lines += _emesis(page, _dict(row, "emesis"), owner)
         if not owner and (antidotes := _list(row, "antidotes")):
             lines.append(f"Antidote and treatment on record: {'; '.join(map(str, antidotes))}.")
@@ -342,7 +396,11 @@ def _once(effects: list[Any]) -> list[str]:
     """Effects without those that an earlier one already names."""
     said: list[str] = []
     for effect in (_ASIDE.sub("", str(effect)).partition(";")[0] for effect in effects):
-        if not _REMARK.match(effect) and not any(effect in earlier for earlier in said):
+        if (
+            not _REMARK.match(effect)
+            and not _TECHNICAL.search(effect)
+            and not any(effect in earlier for earlier in said)
+        ):
             said.append(effect)
     return said
 
@@ -412,6 +470,20 @@ def _thresholds(page: _Page, row: Json) -> list[str]:
         effect = f" ({bound['effect']})" if bound.get("effect") else ""
         said.append(f"{value}{band}{effect}{reached}{page.cite(bound.get('sources'))}")
     return [f"Thresholds on record: {'; '.join(said)}."] if said else []
+
+
+def _at_this_amount(page: _Page, row: Json) -> list[str]:
+    """For an owner: the gravest thing on record for the amount, without the ladder of figures."""
+    reached = [bound for bound in _rows(row, "thresholds") if bound.get("reached") and bound.get("effect")]
+    with_figure = [bound for bound in reached if bound.get("value") is not None]
+    if not reached:
+        return []
+    worst = (with_figure or reached)[-1]
+    effect = _ASIDE.sub("", str(worst["effect"])).partition(";")[0]
+    start = f"from {_figure(worst['value'])} {_unit(worst.get('unit'))} " if worst.get("value") is not None else ""
+    return [
+        f"What is on record {start or 'at any amount'}: {effect}.{page.cite(worst.get('sources'))}".replace(" :", ":")
+    ]
 
 
 def _emesis(page: _Page, row: Json, owner: bool) -> list[str]:
@@ -506,8 +578,14 @@ def _no_dose(answer: Json, drug: str) -> str:
         return f"No dose: I don't know {drug if answer.get('drug') else 'this name'}. Nearest names: {', '.join(near)}."
     if answer.get("covered"):
         return f"No dose of {drug} that I may show fits this animal; see the findings."
-    on_record = f" On record for: {', '.join(species)}." if species else ""
+    on_record = f" On record for: {_some(species)}." if species else ""
     return f"No dose of {drug} is on record for this animal.{on_record}"
+
+
+def _some(names: list[str]) -> str:
+    """A list of names, cut where nobody would read on."""
+    more = f" and {len(names) - _NAMED_MAX} more kinds of animals" if len(names) > _NAMED_MAX else ""
+    return ", ".join(names[:_NAMED_MAX]) + more
 
 
 def _dose(page: _Page, row: Json, weight_kg: Any) -> str:
@@ -521,12 +599,12 @@ def _dose(page: _Page, row: Json, weight_kg: Any) -> str:
         times = f" x {_figure(weight_kg)} kg" if row.get("per_kg") and weight_kg is not None else ""
         limit = f" (held at {row['capped']})" if row.get("capped") else ""
         equals = f"{times} = " if per else ""
-        sum_up.append(f"{equals}{_span(amount)} {_unit(amount.get('unit'))}{limit}")
+        sum_up.append(f"{equals}{_amount(amount)}{limit}")
         if each and each != amount:
-            sum_up.append(f", each time {_span(each)} {_unit(each.get('unit'))}")
+            sum_up.append(f", each time {_amount(each)}")
     text = "".join(sum_up) or "see the record"
     volume = _dict(row, "volume")
-    if volume.get("min") is not None:
+    if volume.get("min") is not None and not str(amount.get("unit")).startswith("mL"):
         strength = _dict(volume, "strength")
         of = f" of {_figure(strength['value'])} {_unit(strength.get('unit'))}" if strength.get("value") else ""
         note = f" ({volume['note']})" if volume.get("note") else ""
@@ -534,9 +612,7 @@ def _dose(page: _Page, row: Json, weight_kg: Any) -> str:
     tablets = [
         f"{_figure(tablet.get('count'))} x {_figure(tablet.get('strength_mg'))} mg"
         + ("" if tablet.get("in_range", True) else f" ({_figure(tablet.get('amount_mg'))} mg, less than the figure)")
-        for tablet in sorted(_rows(row, "tablets"), key=lambda tablet: _number(tablet, "amount_mg") or 0, reverse=True)[
-            :3
-        ]
+        for tablet in sorted(_rows(row, "tablets"), key=_handiest)[:3]
     ]
     if tablets:
         text += f"; tablets: {' or '.join(tablets)}"
@@ -558,6 +634,13 @@ def _dose(page: _Page, row: Json, weight_kg: Any) -> str:
     return said + notes + _withdrawal(row) + page.cite(row.get("sources"))
 
 
+def _handiest(tablet: Json) -> tuple[bool, float, float]:
+    """Tablets in the range first, the fewest of them first; among those below it the fullest dose."""
+    fits = bool(tablet.get("in_range", True))
+    count, amount = _number(tablet, "count") or 0, _number(tablet, "amount_mg") or 0
+    return not fits, float(count) if fits else -float(amount), abs(float(count) - 1)
+
+
 def _withdrawal(row: Json) -> str:
     periods = row.get("withdrawal")
     if not isinstance(periods, Mapping):
@@ -575,12 +658,22 @@ def _calculations(page: _Page, facts: Facts) -> None:
         result = row.get("result")
         if row in shown or row.get("name") in ("dose", "exposure") or not isinstance(result, Mapping):
             continue
+        inputs = _dict(row, "inputs")
+        if row.get("name") == "your figure":
+            volume = f" = {_figure(result['volume_ml'])} mL of {inputs['strength']}" if "volume_ml" in result else ""
+            amount = _amount({"min": result.get("value"), "max": result.get("value"), "unit": result.get("unit")})
+            lines.append(
+                f"{inputs.get('drug')}, by your own figure: {inputs.get('dose')} x "
+                f"{_figure(inputs.get('weight_kg'))} kg = {amount}{volume} (formula: {row.get('formula')}); "
+                "that it is right rests on you, not on a record"
+            )
+            continue
         given = ", ".join(
             f"{_spaced(name)} {_figure(value)}"
-            for name, value in _dict(row, "inputs").items()
+            for name, value in inputs.items()
             if isinstance(value, int | float | str)
         )
-        value = f"{_figure(result.get('value'))} {_unit(result.get('unit'))}".strip()
+        value = _amount({"min": result.get("value"), "max": result.get("value"), "unit": result.get("unit")}).strip()
         formula = f" = {row['formula']}" if row.get("formula") else ""
         lines.append(
             f"{_spaced(row.get('name') or 'result')}{formula} = {value} ({given}){page.cite(row.get('sources'))}"
@@ -589,10 +682,9 @@ def _calculations(page: _Page, facts: Facts) -> None:
 
 
 def _rules(page: _Page, facts: Facts) -> None:
-    """Standing rules of the animal, where drugs or poisons are spoken of at all."""
-    asked = not all(map(_happened, facts.exposures))
-    in_play = facts.findings or facts.doses or asked
-    if not in_play and not any(_list(patient, "medications") for patient in facts.patients):
+    """Standing rules of the animal, where a drug is spoken of that could not be checked itself."""
+    unknown = [*facts.not_checked, *(row for one in facts.doses for row in _rows(one, "not_checked"))]
+    if all(row.get("why") not in _UNKNOWN for row in unknown) or _unwell(facts):
         return
     found = {str(row.get("rule")) for row in facts.findings}
     found |= {str(row.get("rule")) for answer in facts.doses for row in _rows(answer, "warnings")}
@@ -613,6 +705,8 @@ def _rules(page: _Page, facts: Facts) -> None:
 
 def _not_checked(page: _Page, facts: Facts) -> None:
     rows = [*facts.not_checked]
+    if facts.audience == "owner":
+        rows = [row for row in rows if not str(row.get("why")).startswith("missing_")]
     rows += [row for answer in (*facts.exposures, *facts.doses) for row in _rows(answer, "not_checked")]
     lines = []
     missing: dict[str, dict[str, None]] = {}
@@ -629,11 +723,21 @@ def _not_checked(page: _Page, facts: Facts) -> None:
     page.list("Not checked, so nothing above clears it", lines)
 
 
+_NOT_NOW: Final = ("pregnant", "lactating", "pregnancy", "lactation", "jurisdiction", "age", "breed")
+
+
+def _unwell(facts: Facts) -> bool:
+    """Whether the animal must go to a vet at once, so that questions about the small print can wait."""
+    return facts.audience == "owner" and facts.triage is not None and facts.triage.level == "emergency"
+
+
 def _asks(page: _Page, facts: Facts) -> None:
     rows = [*facts.needs]
     rows += [row for answer in (*facts.exposures, *facts.doses) for row in _rows(answer, "needs")]
     asks: dict[str, str] = {}
     for row in rows:
+        if row.get("field") in _NOT_NOW and (_unwell(facts) or (facts.audience == "owner" and not facts.findings)):
+            continue
         if row.get("ask") and not (facts.audience == "owner" and row.get("field") == "strength"):
             asks.setdefault(str(row["ask"]), f"{row['ask']} ({row['why']})" if row.get("why") else str(row["ask"]))
     weighed = bool(facts.patients) and all(patient.get("weight_kg") is not None for patient in facts.patients)
@@ -680,8 +784,21 @@ def _span(row: Mapping[str, Any]) -> str:
     return _figure(low) if low == high or high is None else f"{_figure(low)} to {_figure(high)}"
 
 
+def _amount(row: Mapping[str, Any]) -> str:
+    """From and to with their unit; a thousand micrograms are milligrams, a thousandth of a milligram micrograms."""
+    low, high, unit = row.get("min"), row.get("max"), str(row.get("unit") or "")
+    top, _, per = unit.partition("/")
+    if isinstance(low, int | float) and isinstance(high, int | float) and top in ("ug", "mg"):
+        if top == "ug" and low >= 1000:
+            low, high, top = low / 1000, high / 1000, "mg"
+        elif top == "mg" and 0 < high < 0.1:
+            low, high, top = low * 1000, high * 1000, "ug"
+    return f"{_span({'min': low, 'max': high})} {_unit(f'{top}/{per}' if per else top)}"
+
+
 def _unit(unit: Any) -> str:
-    return str(unit or "").replace("[IU]", "IU").replace("[", "").replace("]", "")
+    said = str(unit or "").replace("[IU]", "IU").replace("[", "").replace("]", "").replace("ug", "mcg")
+    return said.replace("10*", "10^")
 
 
 def _counted(amount: Json) -> str:

@@ -141,7 +141,7 @@ def conversation(text: str, audience: Any = "clinician") -> Facts:
 
 
 async def test_what_is_only_asked_about_is_not_told_as_if_it_had_happened() -> None:
-    text = await answer(conversation("Can I give my 4 kg cat paracetamol?", "owner"))
+    text = await answer(conversation("Can I give my 4 kg cat 500 mg of paracetamol?", "owner"))
     assert text.startswith("CONTRAINDICATED, see the findings: acetaminophen.")
     assert "What to do now" not in text
     assert "nothing says that it happened" in text
@@ -210,7 +210,13 @@ async def test_grave_rules_are_named_once() -> None:
         Rule(f"r{number}", severity, f"Rule number {number}", SOURCE)
         for number, severity in enumerate(["info", "high", "absolute"])
     )
-    text = await answer(facts(rules=rules, findings=({"rule": "r1", "severity": "high", "text": "Found one"},)))
+    text = await answer(
+        facts(
+            rules=rules,
+            findings=({"rule": "r1", "severity": "high", "text": "Found one"},),
+            not_checked=({"text": "mirabilin", "why": "unknown_drug"},),
+        )
+    )
     assert "Mind for this animal:\n- Rule number 2. [1]\n\n" in text
 
 
