@@ -833,7 +833,8 @@ def evaluate(kinds: tuple[str, ...], more: tuple[str, ...], publish: bool, as_js
     room = open_clinic(ROOT)
     cases = [case for case in evaluation.load_cases(ROOT / evaluation.CASES) if not wanted or case.kind in wanted]
     today = utc_now().date()
-    found = evaluation.report(evaluation.put(room, cases, today), room.ruleset, today)
+    on_record = [] if wanted else evaluation.coverage(room)
+    found = evaluation.report(evaluation.put(room, cases, today), room.ruleset, today, on_record)
     if publish:
         evaluation.publish(ROOT, found)
     say(Given(as_json), found, evaluation.describe(found))

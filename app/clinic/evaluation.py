@@ -22,13 +22,14 @@ from app.clinic.scoring import KINDS, Case, Outcome
 Json = dict[str, Any]
 CASES = Path("tests") / "evaluation" / "cases"
 RESULT = Path("species_data") / "evaluation.json"
-__all__ = ["CASES", "KINDS", "describe", "load_cases", "measures", "publish", "published", "put", "report"]
+__all__ = ["CASES", "KINDS", "coverage", "describe", "load_cases", "measures", "publish", "published", "put", "report"]
 ORIGINS = {
-    "page": "a page that the tested record does not cite",
+    "page": "read on a page that the tested record does not cite, for the record or notes that read_for names",
     "worked": "follows from the case itself: arithmetic, the caller's own range, the text that is read",
     "recalled": "common veterinary teaching, written down without a page: to be traced before it counts as evidence",
 }
 LANGUAGES = ("en", "es", "fr", "de", "pt", "zh")
+LEAST_ON_RECORD = {"drugs": 300, "toxins": 75, "analytes": 50, "species": 25, "breeds": 150}
 NOT_THERE = "not there yet"
 
 
@@ -125,9 +126,18 @@ def measures(outcomes: Sequence[Outcome]) -> list[Measure]:
     ]
 
 
-def report(outcomes: Sequence[Outcome], ruleset: str, measured_on: date) -> Json:
-    """The result as it is printed, published and served."""
-    lines = measures(outcomes)
+def coverage(clinic: Clinic) -> list[Measure]:
+    """How much is on record, against GOALS.md; needs no case."""
+    there = {name: len(getattr(clinic, name)()) for name in LEAST_ON_RECORD}
+    return [
+        Measure("coverage", f"{name} on record", f">= {least}", str(there[name]), there[name] >= least, 0, 0)
+        for name, least in LEAST_ON_RECORD.items()
+    ]
+
+
+def report(outcomes: Sequence[Outcome], ruleset: str, measured_on: date, on_record: Sequence[Measure] = ()) -> Json:
+    """The result as it is printed, published and served; `on_record` as `coverage` gives it."""
+    lines = [*measures(outcomes), *on_record]
     return {
         "object": "evaluation",
         "ruleset": ruleset,
@@ -238,7 +248,7 @@ def _dosing(rows: Sequence[Outcome]) -> list[Measure]:
     honest = [row for row in rows if {"nothing", "uncovered", "needs", "near"} & set(row.case.expect)]
     warned = [row for row in rows if "warns" in row.case.expect]
     return [
-        _share("dosing", "agrees with another source, or says it is not covered", "100 %", compared, 100),
+        _share("dosing", "agrees with the figure of the case, or says it is not covered", "100 %", compared, 100),
         _share("dosing", "weight in other units, amount and volume right", "100 %", amounts, 100),
         _share("dosing", "nothing offered where nothing is safe, known or weighed", "100 %", honest, 100),
         _share("dosing", "the caller's tenfold figure warned of", "100 %", warned, 100),
@@ -282,7 +292,7 @@ def _labs(rows: Sequence[Outcome]) -> list[Measure]:
     other = [row for row in rows if row.case.origin != "worked"]
     return [
         _share("labs", "flags by the caller's own range, units converted", "100 %", own, 100),
-        _share("labs", "flags and patterns as another source has them", "", other, None),
+        _share("labs", "flags and patterns without a range of the caller", "", other, None),
     ]
 
 

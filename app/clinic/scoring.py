@@ -210,7 +210,7 @@ def _compared(case: Case, rows: list[Json], answer: Json, faults: list[str], cou
     tenfold = [row for row in rows if row["per_administration"] and row["kind"] != "loading"
                and (_amount(row, "max", unit) or 0) >= TENFOLD * most]  # fmt: skip
     if tenfold:
-        return Outcome(case, "missed", f"ten times the other source's: {_shown(tenfold)}", counts)
+        return Outcome(case, "missed", f"ten times the figure of the case: {_shown(tenfold)}", counts)
     if not agreed:
         return Outcome(case, "missed", f"has {_shown(rows)}", counts)
     return Outcome(case, "met", "", counts)

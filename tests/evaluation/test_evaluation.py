@@ -91,12 +91,12 @@ def test_every_kind_has_hard_negatives(cases: tuple[Case, ...]) -> None:
 
 def test_the_whole_evaluation_runs_within_its_minute(clinic: Clinic, cases: tuple[Case, ...]) -> None:
     started = time.monotonic()
-    found = evaluation.report(evaluation.put(clinic, cases, DAY), clinic.ruleset, DAY)
+    found = evaluation.report(evaluation.put(clinic, cases, DAY), clinic.ruleset, DAY, evaluation.coverage(clinic))
 
     assert time.monotonic() - started < 60
     assert found["cases"] == len(cases)
     assert sum(one["cases"] for one in found["origins"].values()) == len(cases)
-    assert {one["kind"] for one in found["measures"]} == set(KINDS)
+    assert {one["kind"] for one in found["measures"]} == {*KINDS, "coverage"}
     assert all(one["found"] for one in found["missed"])
     assert all(one["traced"] <= one["cases"] for one in found["measures"])
     shown = evaluation.describe(found)
@@ -405,7 +405,7 @@ def test_the_figures_are_the_sums_of_the_outcomes() -> None:
 
     lines = {(line.kind, line.measure): line for line in evaluation.measures(outcomes)}
 
-    agrees = lines["dosing", "agrees with another source, or says it is not covered"]
+    agrees = lines["dosing", "agrees with the figure of the case, or says it is not covered"]
     assert (agrees.figure, agrees.met) == ("87.5 % (7/8), 1 of them not covered", False)
     assert (agrees.cases, agrees.traced) == (8, 7)
     assert lines["dosing", "amounts that are not weight x cited dose"].figure == "1 of 26"
