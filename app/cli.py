@@ -817,8 +817,9 @@ for _name, _body, _words in (
 @click.argument("kinds", nargs=-1)
 @click.option("--kind", "more", multiple=True, help="One kind only; repeat for several. Same as naming it.")
 @click.option("--publish", is_flag=True, help="Keep the result as the one that model cards show; whole runs only.")
+@click.option("--cases", type=click.Path(path_type=Path), help="A folder of other cases, like a held-out set.")
 @json_option
-def evaluate(kinds: tuple[str, ...], more: tuple[str, ...], publish: bool, as_json: bool) -> None:
+def evaluate(kinds: tuple[str, ...], more: tuple[str, ...], publish: bool, cases: Path | None, as_json: bool) -> None:
     """Measure the clinic on the published cases: a table against the goals, then every miss.
 
     KINDS: dosing, contraindication, exposure, labs, triage, extraction, guard; none: all.
@@ -828,13 +829,14 @@ def evaluate(kinds: tuple[str, ...], more: tuple[str, ...], publish: bool, as_js
     wanted = set(kinds) | set(more)
     if unknown := wanted - set(evaluation.KINDS):
         raise click.BadParameter(f"{', '.join(sorted(unknown))}: the kinds are {', '.join(evaluation.KINDS)}.")
-    if publish and wanted:
-        raise click.BadParameter("--publish keeps a whole run; leave the kinds out.")
+    if publish and (wanted or cases is not None):
+        raise click.BadParameter("--publish keeps a whole run of our own cases; leave kinds and --cases out.")
     room = open_clinic(ROOT)
-    cases = [case for case in evaluation.load_cases(ROOT / evaluation.CASES) if not wanted or case.kind in wanted]
+    every = evaluation.load_cases(cases or ROOT / evaluation.CASES)
+    asked = [case for case in every if not wanted or case.kind in wanted]
     today = utc_now().date()
     on_record = [] if wanted else evaluation.coverage(room)
-    found = evaluation.report(evaluation.put(room, cases, today), room.ruleset, today, on_record)
+    found = evaluation.report(evaluation.put(room, asked, today), room.ruleset, today, on_record)
     if publish:
         evaluation.publish(ROOT, found)
     say(Given(as_json), found, evaluation.describe(found))

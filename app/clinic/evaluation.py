@@ -37,14 +37,14 @@ def load_cases(folder: Path) -> tuple[Case, ...]:
     """Every case under `folder`, in the order of KINDS and then of the files.
 
     Raises:
-        BadData: a case lacks something, has an unknown word, or cites a source that its file does not name.
+        BadData: there is no case, or one lacks something, has an unknown word, or cites a source its file lacks.
     """
     cases: list[Case] = []
     seen: set[str] = set()
     for kind in KINDS:
         file = folder / f"{kind}.toml"
         if not file.exists():
-            raise BadData(str(file), kind, "There is no such file of cases.")
+            continue
         found = tomllib.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)
         sources = {row["id"]: row for row in found.get("source", [])}
         for source in sources.values():
@@ -55,6 +55,8 @@ def load_cases(folder: Path) -> tuple[Case, ...]:
                 raise BadData(str(file), case.id, "Two cases have this id.")
             seen.add(case.id)
             cases.append(case)
+    if not cases:
+        raise BadData(str(folder), "cases", f"There are no cases; files are {', '.join(KINDS)}, each .toml.")
     return tuple(cases)
 
 

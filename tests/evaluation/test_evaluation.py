@@ -468,8 +468,8 @@ def test_a_case_that_is_not_whole_is_named(kind: str, text: str, said: str, tmp_
         evaluation.load_cases(tmp_path)
 
 
-def test_a_missing_file_of_cases_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="no such file"):
+def test_a_folder_without_cases_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="no cases"):
         evaluation.load_cases(tmp_path)
 
 
@@ -482,3 +482,13 @@ def test_the_command_prints_one_kind_and_refuses_what_it_does_not_know(capsys: p
         cli.main(["eval", "--kind", "astrology"], standalone_mode=False)
     with pytest.raises(click.BadParameter, match="whole run"):
         cli.main(["eval", "labs", "--publish"], standalone_mode=False)
+
+
+def test_the_command_measures_a_held_out_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ask = 'ask = { context = "Hello", text = "Let her rest." }'
+    (tmp_path / "guard.toml").write_text(WHOLE.replace("ask = {}", ask).replace("true", "false"), encoding="utf-8")
+
+    cli.main(["eval", "--cases", str(tmp_path), "--json"], standalone_mode=False)
+    found = json.loads(capsys.readouterr().out)
+
+    assert (found["cases"], found["missed"]) == (1, [])
