@@ -6,7 +6,7 @@ seizures` and `what if he ever has a seizure` raise nothing; `can't walk, scream
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -51,7 +51,11 @@ _DIRECT = vocabulary(
 )
 _AFTER = vocabulary("pas nicht jamais nunca none absent denied")
 _NEGATORS = _LISTING | _DIRECT
-_SOFTENED = vocabulary("only just sure certain doubt change matter better improving idea longer wonder know until")
+_NE_PAS = frozenset(("pas", "plus", "rien", "jamais"))
+_SOFTENED = vocabulary(
+    "only just sure certain doubt change matter better improving idea longer wonder know until stop stops stopped quit "
+    "control para parar deja dejado arrete aufhoren auf hort"
+)
 _BESIDE = _FILLERS | vocabulary(
     "seem appear show showing shown shows feel feeling in with signs sign had more much tiene ha tener hat hatte a "
     "eu tem teve"
@@ -104,7 +108,7 @@ _OTHERS = vocabulary(
     "neighbor neighbour neighbors neighbours friend friends sister brother cousin coworker colleague vecino vecina "
     "amigo amiga voisin voisine ami amie nachbar nachbarn nachbarin freund freundin vizinho vizinha \u90bb \u670b"
 )
-_GROUP_REACH = 14
+_GROUP_REACH = 12
 _NEARBY = 24
 
 
@@ -132,12 +136,16 @@ class _Text:
     def __init__(self, words: list[str]) -> None:
         self.words = words
         self.sentences = _numbered(words, _ENDS)
-        self.ends = [place for place, word in enumerate(words) if word in _ENDS]
         self.any_negator = not _NEGATORS.isdisjoint(words) or not _AFTER.isdisjoint(words)
         self.old = _places_of_old(words)
         self.asking = not _ASKING.isdisjoint(words)
         self.others = not _OTHERS.isdisjoint(words)
-        self.again = {place for place, word in enumerate(words) if word in _AGAIN}
+        self.again = max((place for place, word in enumerate(words) if word in _AGAIN), default=-1)
+        self.ours = [
+            place
+            for place, word in enumerate(words[:-1])
+            if self.others and word in _OURS and words[place + 1] not in _OTHERS
+        ]
 
     def bounds(self, place: int, marks: frozenset[str]) -> Place:
         """The words around `place` up to the next of `marks`, at most 60 either way."""
@@ -203,9 +211,8 @@ class _Text:
 
     def _past(self, start: int, end: int) -> bool:
         low, high = self.bounds(start, _CLAUSES)
-        if not any(low <= place < high for place in self.old):
-            return False
-        if any(place > start for place in self.again):
+        at = bisect_left(self.old, low)
+        if at == len(self.old) or self.old[at] >= high or self.again > start:
             return False
         return _RECENT.isdisjoint(self.words[low:high])
 
@@ -230,8 +237,7 @@ class _Text:
         other = next((place for place in range(low, start) if words[place] in _OTHERS), None)
         if other is None or any(words[place] in _OURS for place in range(other + 1, high)):
             return False
-        return any(words[place] in _OURS and words[place + 1 : place + 2] and words[place + 1] not in _OTHERS
-                   for place in (*range(low), *range(high, len(words))))  # fmt: skip
+        return bool(self.ours) and (self.ours[0] < low or self.ours[-1] >= high)
 
 
 def _numbered(words: list[str], marks: frozenset[str]) -> list[int]:
@@ -364,10 +370,14 @@ def signs_in(text: str, records: Records) -> tuple[SignSaid, ...]:
 
 
 def _spent(words: list[str], places: Iterable[Place]) -> frozenset[int]:
-    """The negators that are part of a phrase themselves, and so deny nothing else: `can't breathe`, `not eating`."""
-    return frozenset(
-        place for start, end in places if end - start > 1 for place in range(start, end) if words[place] in _NEGATORS
-    )
+    """The negators that are part of a phrase themselves, and so deny nothing else: `can't breathe`, `pas mange`."""
+    spent: set[int] = set()
+    for start, end in places:
+        if end - start > 1:
+            spent.update(place for place in range(start, end) if words[place] in _NEGATORS)
+            if not _NE_PAS.isdisjoint(words[start:end]):
+                spent.update(place for place in range(max(0, start - 2), start) if words[place] in ("n", "ne"))
+    return frozenset(spent)
 
 
 # -- red flags -----------------------------------------------------------------------------------------------------
@@ -415,7 +425,7 @@ def flags_in(reading: Reading, records: Records) -> tuple[tuple[Raised, ...], tu
             other.setdefault(index, (wrong, place))
     if not stated and not other:
         return (), ()
-    matches = scan(reading.text)[1]
+    matches = list(reading.matches or scan(reading.text)[1])
     owners = _owners(reading, words, matches, known)
 
     def span(place: Place) -> tuple[int, int]:

@@ -69,7 +69,8 @@ def triage(
     """
     reading = stated(read(said, records), records)[0] if isinstance(said, str) else said
     known = patient or {}
-    raised = list(_raised(reading, known, records))
+    raised = list({flag.reason: (flag, span) for flag, span in reversed([*_raised(reading, known, records)])}.values())
+    raised.reverse()
     poisonings = [_poisoning(answer) for answer in exposures]
     poisonings += [_strayed(row) for row in vitals if row["level"]]
     if not raised and not poisonings:
