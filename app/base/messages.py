@@ -161,9 +161,8 @@ class Facts:
     The JSON parts have the shapes of API.md's clinic section (an answer of `dose`, `exposure`, `check` each).
 
     Attributes:
-        analytes: rows of `labs`: {analyte, value, unit, comparator, interval, flag, patient, span, ...}; `flag` is None
-            where nothing on record tells.
-        vitals: {name, value, unit, comparator, low, high, flag L|N|H|None, patient, span, sources}.
+        analytes, patterns: rows of `labs`, each with `patient`; `flag` is None where nothing on record tells.
+        vitals: rows of `triage`, each with `patient`: {name, value, unit, comparator, interval, flag, level, ...}.
     """
 
     audience: Audience
@@ -181,6 +180,7 @@ class Facts:
     signs: tuple[str, ...] = ()
     analytes: tuple[Json, ...] = ()
     vitals: tuple[Json, ...] = ()
+    patterns: tuple[Json, ...] = ()
     on_topic: bool = True
     notice: str = ""
 
@@ -194,6 +194,7 @@ class Prompt:
         messages: the caller's, with checked pictures.
         upstream_model: the engine's own name for the model.
         extra: passthrough fields that the engine's protocol knows.
+        document: the JSON text that the built-in engine answers, where a document is asked for.
     """
 
     model: str
@@ -206,6 +207,7 @@ class Prompt:
     stop: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     hides_reasoning: bool = True
+    document: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,9 @@ class Clinic:
     def facts_for(self, ask: Ask, jurisdiction: str | None = None, today: date | None = None) -> Facts:
         """The assessment of a conversation before any model speaks; `jurisdiction` where the ask names none."""
         law = ask.jurisdiction or jurisdiction
-        return assessment.facts_for(ask.messages, ask.patients, ask.audience, law, ask.language, self.records, today)
+        return assessment.facts_for(
+            ask.messages, ask.patients, ask.audience, law, ask.language, self.records, today, self.formulas
+        )
 
     def render_prompt(self, facts: Facts, has_pictures: bool) -> str:
         """Our system message: fixed rules, these animals' rules, then what was read and computed."""

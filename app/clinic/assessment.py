@@ -14,6 +14,9 @@ from app.clinic import safety
 from app.clinic.check import check, unique_needs
 from app.clinic.dosing import read_strength, volume_step
 from app.clinic.exposure import Exposed, assess
+from app.clinic.findings import VitalSaid
+from app.clinic.formulas import Formulas
+from app.clinic.labs import Measured, judge
 from app.clinic.lexicon import ORDINARY, VERBS, folded, vocabulary
 from app.clinic.patient import (
     FIGURE_MAX,
@@ -31,7 +34,7 @@ from app.clinic.questions import body
 from app.clinic.reading import AGE_MONTHS_MAX, Animal, Exposure, Measurement, Medication, Reading, Sign, read
 from app.clinic.records import Records, Trigger
 from app.clinic.rules import RANKS
-from app.clinic.triage import triage
+from app.clinic.triage import judged, stated, triage
 from app.clinic.units import convert, fold, number, spelt
 from app.clinic.written import read_line
 
@@ -46,6 +49,7 @@ NOTICE = {
 }
 _SHORT = 7
 _MEMBERS_MAX = 6
+_NO_FORMULAS = Formulas()
 _LANGUAGE_WORDS = {
     "en": vocabulary("the my is and he she it his her has ate of can i with for to in was not dog cat horse rabbit"),
     "es": vocabulary(
@@ -100,6 +104,7 @@ def facts_for(
     language: str | None,
     records: Records,
     today: date | None = None,
+    formulas: Formulas | None = None,
 ) -> Facts:
     """The assessment of a conversation.
 
@@ -115,7 +120,7 @@ def facts_for(
     names = {str(one.shape["name"]): one.species_name for one in given if one.shape.get("name")}
     said: list[Reading] = []
     for text in _user_texts(messages):
-        said.append(read(text, records, names))
+        said.append(stated(read(text, records, names, signs=False), records)[0])
         names |= {one.name: one.species for one in said[-1].animals if one.name and one.name not in names}
     animals, readings = _merged(said)
     unknown = [name for reading in said for name in _unknown_drugs(reading, records)]
@@ -169,10 +174,14 @@ def facts_for(
         needs.append(need("species", "doses and poisons differ by species", "What kind of animal is it?"))
     if doses and jurisdiction is None:
         needs.append(need("jurisdiction", "labels and law differ by country", "Which country: US, EU, UK, CA or AU?"))
+    values = [one for reading in readings for one in reading.analytes]
+    analytes, derived, patterns = _laboratory(values, places, known, records, formulas or _NO_FORMULAS, needs)
+    vitals = _vitals([one for reading in readings for one in reading.vitals], places, known, records)
     calculations = [row["calculation"] for row in (*exposures, *doses) if row["calculation"]]
     if audience != "owner":
         calculations += _own_doses(medications, known, findings, records)
-    level = _triage(readings, known, exposures, records, jurisdiction)
+        calculations += derived
+    level = _triage(readings, known, exposures, records, jurisdiction, _pressing(patterns, vitals))
     return Facts(
         audience=audience,
         jurisdiction=jurisdiction,
@@ -189,8 +198,9 @@ def facts_for(
         signs=tuple(
             dict.fromkeys(sign.sign for reading in readings for sign in reading.signs if _can_show(sign, records))
         ),
-        analytes=tuple(_results([one for row in readings for one in row.analytes], places, known, records)),
-        vitals=tuple(_vitals([one for row in readings for one in row.vitals], places, known)),
+        analytes=tuple(analytes),
+        vitals=tuple(vitals),
+        patterns=tuple(patterns),
         on_topic=bool(known or level or about or _pictures(messages)) or _on_topic(readings),
         notice=NOTICE[audience],
     )
@@ -672,7 +682,8 @@ def _of_classes(
                 drugs = [one.text if name == members[0].generic else name for name in row["drugs"]]
                 found.append({**row, "drugs": drugs, "patient": one.animal})
         fitting = [drug.generic for drug in members if any(row.species == patient.species_name for row in drug.doses)]
-        if members and not any(row["severity"] == "absolute" for row in found):
+        alone = not any(other.drugs for other in medications)
+        if members and alone and not any(row["severity"] == "absolute" for row in found):
             names = ", ".join((fitting or [drug.generic for drug in members])[:_MEMBERS_MAX])
             needs.append(need("drug", f"{one.text} is a group of drugs", f"Which one: {names}?"))
     return found
@@ -695,38 +706,63 @@ def _choices(medications: list[Medication]) -> list[list[Medication]]:
     return [[*rest, one] for one in options[:DOSES_MAX]]
 
 
-def _results(
+def _laboratory(
+    values: Sequence[Measurement],
+    places: list[int | None],
+    known: list[Patient],
+    records: Records,
+    formulas: Formulas,
+    needs: list[Json],
+) -> tuple[list[Json], list[Json], list[Json]]:
+    """Laboratory values against the intervals of each animal: results, derived figures, and what they say together."""
+    by_animal: dict[int | None, list[Measurement]] = {}
+    for one in values:
+        by_animal.setdefault(_placed(one.animal, places, known), []).append(one)
+    results: list[Json] = []
+    derived: list[Json] = []
+    patterns: list[Json] = []
+    for place, rows in by_animal.items():
+        measured = [Measured(one.name, one.value, one.unit, one.comparator or "") for one in rows]
+        answer = judge(_of(place, known), measured, records, formulas)
+        spans = {one.name: list(one.span) for one in rows}
+        results += [{**row, "patient": place, "span": spans.get(row["analyte"])} for row in answer["results"]]
+        derived += [{**row, "inputs": {}, "patient": place} for row in answer["derived"]]
+        patterns += [{**row, "patient": place} for row in answer["patterns"]]
+        for one in rows:
+            if one.name in answer["critical"] and not any(one.name in row["analytes"] for row in patterns):
+                patterns.append(_critical(one, place, next(r for r in results if r["analyte"] == one.name)))
+        needs += [row for row in answer["needs"] if row["field"].startswith("analytes")]
+    return results, derived, patterns
+
+
+def _critical(one: Measurement, place: int | None, result: Json) -> Json:
+    """A value beyond its critical limit that is part of no pattern."""
+    why = f"{one.name} is beyond the limit that is on record as critical: confirm the sample and treat."
+    row: Json = {"id": f"critical-{one.name}", "name": f"critical {one.name}", "why": why, "urgency": "emergency"}
+    return {**row, "analytes": [one.name], "sources": result["sources"], "patient": place}
+
+
+def _vitals(
     values: Sequence[Measurement], places: list[int | None], known: list[Patient], records: Records
 ) -> list[Json]:
-    """Laboratory values, each with its animal."""
-    return [
-        {
-            "analyte": one.name,
-            "value": number(one.value),
-            "unit": one.unit,
-            "comparator": one.comparator,
-            "flag": None,
-            "patient": _placed(one.animal, places, known),
-            "span": list(one.span),
-        }
-        for one in values
-    ]
-
-
-def _vitals(values: Sequence[Measurement], places: list[int | None], known: list[Patient]) -> list[Json]:
     """Vital signs against the figures of the species."""
     rows: list[Json] = []
     for one in values:
         place = _placed(one.animal, places, known)
-        species = None if place is None else known[place].species
-        usual = next((row for row in species.vitals if row.name == one.name), None) if species is not None else None
-        row: Json = {"name": one.name, "value": number(one.value), "unit": one.unit, "comparator": one.comparator}
-        row |= {"low": None, "high": None, "flag": None, "patient": place, "span": list(one.span), "sources": []}
-        if usual is not None and usual.unit == one.unit:
-            row |= {"low": number(usual.low), "high": number(usual.high)}
-            row["sources"] = [source.json for source in usual.sources]
-            row["flag"] = "L" if one.value < usual.low else "H" if one.value > usual.high else "N"
-        rows.append(row)
+        said = VitalSaid(one.name, one.value, one.unit or "", one.span)
+        judged_rows, _ = judged([said], _of(place, known).shape, records)
+        rows += [{**row, "comparator": one.comparator, "patient": place} for row in judged_rows]
+    return rows
+
+
+def _pressing(patterns: list[Json], vitals: list[Json]) -> list[Json]:
+    """What figures say of urgency, in the shape that triage takes."""
+    rows = [row for row in vitals if row["level"] and not row["comparator"]]
+    for row in patterns:
+        if row["urgency"] in ("emergency", "urgent"):
+            source = row["sources"][0] if row["sources"] else None
+            level: Json = {"name": row["id"], "text": row["name"], "level": row["urgency"], "span": None}
+            rows.append({**level, "reason": f"{row['name']}.", "source": source})
     return rows
 
 
@@ -757,6 +793,10 @@ def _own_doses(
         if strength is not None and times is not None:
             inputs["strength"] = f"{_plain(strength.value)} {spelt(strength.unit)}/mL"
             result["volume_ml"] = number(volume_step(amount * times / strength.value))
+            formula += " / strength"
+        elif strength is not None and not strength.per_ml and (times := convert(Decimal(1), one.unit, strength.unit)):
+            inputs["strength"] = f"{_plain(strength.value)} {spelt(strength.unit)}"
+            result["tablets"] = number(round(amount * times / strength.value, 2))
             formula += " / strength"
         rows.append({"name": "your figure", "inputs": inputs, "formula": formula, "result": result, "sources": []})
     return rows
@@ -835,15 +875,16 @@ def _triage(
     exposures: list[Json],
     records: Records,
     jurisdiction: str | None,
+    figures: list[Json],
 ) -> Triage | None:
     """The worst of all messages; None where nothing says that an animal is ill."""
     signs = tuple(sign for reading in readings for sign in reading.signs)
     met = [row for row in exposures if row["status"] == "happened"]
-    if not (signs or met or known):
+    if not (signs or met or known or figures):
         return None
     animals = tuple(animal for reading in readings for animal in reading.animals)
     shape = known[0].shape if len(known) == 1 else None
-    return triage(Reading("", animals=animals, signs=signs), shape, records, met, jurisdiction)
+    return triage(Reading("", animals=animals, signs=signs), shape, records, met, jurisdiction, figures)
 
 
 def _generics(line: Any, records: Records) -> Iterable[str]:

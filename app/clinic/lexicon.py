@@ -228,12 +228,13 @@ for _kind, _listed in {
     "comer manger fressen essen",
     "gave": "gave given administered applied dosed injected treated received dio administre donne gegeben deu put",
     "give": "give giving administer dose dosing use using apply prescribe start try add adding dar donner geben",
-    "take": "on got takes taking take receiving gets getting having had has medications meds currently takes tomando "
-    "prend bekommt nimmt toma",
+    "take": "on got takes taking take receiving gets getting have having had has medications meds currently takes "
+    "tomando prend bekommt nimmt toma",
     "stopped": "stopped discontinued finished ceased previously formerly",
 }.items():
     VERBS |= dict.fromkeys(_listed.split(), _kind)
 _PHRASES: dict[str, str] = {
+    "breathed in": "ate", "breathed": "ate", "breathing in": "ate", "walked through": "ate", "rolled in": "ate",
     "got into": "ate", "gotten into": "ate", "gets into": "ate", "getting into": "ate", "got hold of": "ate",
     "got a hold of": "ate", "got at": "ate", "helped himself to": "ate", "helped herself to": "ate",
     "may have had": "ate", "has had": "ate", "had some": "ate", "just had": "ate", "exposed to": "ate",
@@ -262,6 +263,8 @@ VITALS: dict[str, str] = {
         "respiratory_rate": "rr|resp rate|resps|respiratory rate|respiration rate|respirations|breathing rate|srr|rrr|"
         "sleeping respiratory rate|resting respiratory rate|resp|r",
         "capillary_refill": "crt|capillary refill|capillary refill time",
+        "systolic_pressure": "bp|sbp|nibp|systolic|systolic bp|blood pressure|systolic pressure|doppler bp|doppler",
+        "oxygen_saturation": "spo2|sp o2|pulse ox|oxygen saturation|o2 sat|sao2",
         "per heart_rate": "bpm|beats per minute|beats a minute|beats / min",
         "per respiratory_rate": "brpm|breaths per minute|breaths a minute|breaths / min|breaths / minute|breaths",
     }.items()
@@ -312,6 +315,11 @@ ALSO = {
     "snake": "ball python|corn snake|boa",
 }  # fmt: skip
 """Everyday and misspelt words for a species beside those of its record."""
+DRUGS_ALSO = {
+    "epinephrine": ("epi",), "enrofloxacin": ("enro",), "midazolam": ("midaz",), "hydromorphone": ("hydromorph",),
+    "amoxicillin": ("amoxi",), "butorphanol": ("butorph",),
+}  # fmt: skip
+"""Short names of the treatment room."""
 BREEDS_ALSO = {"Shih Tzu": ("shitzu", "shihtzu", "shitsu", "shi tzu"), "Chihuahua": ("chiwawa",)}
 """Misspelt words for a breed that are not one word changed into another."""
 NAMES_TOO = frozenset(("theo", "ace", "dex", "marin", "marquis", "lev", "salix", "keto"))
@@ -397,7 +405,7 @@ def build(records: Records) -> Lexicon:
         for production in species.production_classes:
             enter(production, Term("production", production, species.name), plurals=False)
     for drug in records.drugs.values():
-        for name in drug.names:
+        for name in (*drug.names, *DRUGS_ALSO.get(drug.generic, ())):
             enter(name, Term("drug", drug.generic), hazard=True)
             words = _words(name)
             if len(words) == 1 and len(words[0]) >= 6 and words[0] not in ORDINARY:
@@ -443,11 +451,19 @@ def build(records: Records) -> Lexicon:
     for word, terms in fuzzy.items():
         for key in {word, *_deletions(word)}:
             near.setdefault(key, (word, terms))
+    for advice in _ADVICE:
+        _enter(hazards, _words(advice), Term("advice", advice))
     starts = {word[:size] for word in hazards for size in range(1, len(word) + 1)}
     heads = frozenset(word[:4] for word in fuzzy)
     return Lexicon(root, signs, near, heads, hazards, frozenset(starts), {}, set(), {}, set(), set())
 
 
+_ADVICE = (
+    "vomit", "emesis", "throw up", "puke", "induce vomiting", "inducing vomiting", "can wait", "could wait", "may wait",
+    "safely wait", "wait until", "wait till", "wait and see", "just wait", "simply wait", "wait a", "wait one",
+    "wait two", "wait three", "wait several", "wait another", "no need to", "no reason to", "at home", "overnight",
+)  # fmt: skip
+"""What begins advice that may harm without a drug's name: the guard looks at such sentences too."""
 _BEFORE_NAMES = vocabulary("a an any my of old one our some the two")
 """Owners' ways of naming (`my heart pills`): no model's words wait for what may follow these."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -22,6 +23,8 @@ ROUNDING = (
 )
 _LEAST_DOSE_REACH = Decimal(2)
 """Bands of labels that give a least dose reach to about twice of it."""
+_NOT_INJECTED = frozenset(("TOP", "OPH", "OTIC", "FEED", "WATER"))
+_NAMED_STRENGTH = re.compile(r"(\d+(?:\.\d+)?) mg/mL")
 _INJECTED = frozenset(("SC", "IM", "IV", "IO", "IP", "CRI"))
 LEAST = "amounts unrounded; volumes rounded down to 0.01 mL; tablets rounded up, because the label gives a least dose"
 
@@ -381,14 +384,23 @@ def _withdrawal(record: DoseRecord, patient: Patient, elsewhere: bool, jurisdict
 
 
 def _may_go(record: DoseRecord, drug: Drug, strength: Strength | None) -> bool:
-    """Whether what is at hand may go this way: an oral suspension is never injected."""
-    if strength is None or record.route not in _INJECTED:
+    """Whether what is at hand may go this way: an oral suspension is never injected, an injection never poured on.
+
+    A record that names the strength it is of (`1.8 mg/mL product only`) is of no other.
+    """
+    if strength is None:
+        return True
+    named = _NAMED_STRENGTH.search(record.indication)
+    if named is not None and strength.per_ml and Decimal(named[1]) != strength.value:
+        return False
+    if record.route not in _INJECTED and record.route not in _NOT_INJECTED:
         return True
     sold = [
         row.form.lower() for row in drug.formulations
         if row.unit.startswith(strength.unit) and row.strength == strength.value
     ]  # fmt: skip
-    return not sold or any("inject" in form or "infusion" in form for form in sold)
+    injected = [form for form in sold if "inject" in form or "infusion" in form]
+    return not sold or (bool(injected) if record.route in _INJECTED else len(injected) < len(sold))
 
 
 def _volume(each: Amount | None, strength: Strength | None) -> Json | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -224,8 +224,9 @@ class Measurement:
     """A laboratory value or a vital sign as written.
 
     Attributes:
-        name: of the analyte's record, or temperature, heart_rate, respiratory_rate, capillary_refill.
-        unit: None where a laboratory value has none; vital signs are in Cel, /min and s, Fahrenheit converted.
+        name: of the analyte's record, or temperature, heart_rate, respiratory_rate, capillary_refill,
+            systolic_pressure, oxygen_saturation.
+        unit: None where a laboratory value has none; vital signs are in Cel, /min, s, mm[Hg] and %.
     """
 
     name: str
@@ -264,7 +265,7 @@ class Reading:
     Attributes:
         needs: {field, why, ask}: what the text leaves ambiguous.
         asks_dose: somebody wants a dose or an amount.
-        words: the text as the trie knows it.
+        words: the text as the trie knows it. matches: where each of them stands.
     """
 
     text: str
@@ -277,6 +278,7 @@ class Reading:
     needs: tuple[Json, ...] = ()
     asks_dose: bool = False
     words: tuple[str, ...] | list[str] = ()
+    matches: Sequence[re.Match[str]] = ()
 
 
 _UNITS: dict[str, tuple[str, str]] = {}
@@ -413,7 +415,7 @@ _LAB_ABOVE = {
     "l": "L", "mosm": "mOsm", "miu": "mIU", "cells": "",
 }  # fmt: skip
 _LAB_BELOW = {"dl": "dL", "l": "L", "ml": "mL", "ul": "uL", "100ml": "dL", "kg": "kg", "mm3": "uL", "liter": "L"}
-_VITAL_UNITS = vocabulary("f c fahrenheit celsius degrees bpm brpm rpm sec secs second seconds s")
+_VITAL_UNITS = vocabulary("f c fahrenheit celsius degrees bpm brpm rpm sec secs second seconds s mmhg %")
 _LAB_WHOLE = {"fl": "fL", "kpa": "kPa", "mmhg": "mmHg", "torr": "mmHg", "ratio": "ratio", "mosm": "mOsm/kg"}
 _BLOOD_UNITS = frozenset(
     ("ug/mL", "ng/mL", "pg/mL", "umol/L", "nmol/L", "pmol/L", "mmol/L", "ug/dL", "ng/dL", "mg/dL", "mg/L", "ug/L",
@@ -426,6 +428,7 @@ _VITAL_GAPS = _GAPS | {"up", "to", "down", "rectal", "reading", "rate", "normal"
 _VITALS: dict[str, tuple[Decimal, Decimal, str]] = {
     "temperature": (Decimal(20), Decimal(46), "Cel"), "heart_rate": (Decimal(4), Decimal(1200), "/min"),
     "respiratory_rate": (Decimal(2), Decimal(500), "/min"), "capillary_refill": (Decimal(0), Decimal(20), "s"),
+    "systolic_pressure": (Decimal(20), Decimal(350), "mm[Hg]"), "oxygen_saturation": (Decimal(30), Decimal(100), "%"),
 }  # fmt: skip
 _FAHRENHEIT = (Decimal(70), Decimal(115))
 _POWERS = {"3": "10*3", "6": "10*6", "9": "10*9", "12": "10*12", "103": "10*3", "106": "10*6", "109": "10*9"}
@@ -433,7 +436,7 @@ _PAST = vocabulary("last ago back history previously used in as")
 _NOW = vocabulary("now today tonight again still currently keeps ongoing worse yesterday")
 _WANTS = vocabulary("needs need wants want on due takes taking")
 _AGO = frozenset(("ago", "earlier", "back", "prior", "before"))
-_APART = frozenset((",", "and", "(", ")", ":", ".", "\n", ";", "with", "for", "has", "is", "or", "?", "!", "but"))
+_APART = frozenset((",", "and", "plus", "+", "then", "(", ")", ":", ".", "\n", ";", "with", "for", "has", "is", "or", "?", "!", "but"))
 _GAP_MAX = 3
 AGE_MONTHS_MAX = 500 * 12
 """Twice what the oldest tortoise reached; more is a slip of the pen."""
@@ -455,6 +458,7 @@ _SUPPOSED = frozenset(("if", "can", "could", "would", "should", "is", "are", "ma
 _ABOUT = frozenset(("about", "approx", "around", "roughly", "maybe", "~", "(", "probably", "almost", "nearly"))
 _AT_HAND = frozenset(("have", "has", "using", "stock", "only", "comes", "come", "with", "got", "are"))
 _ALL_OF = frozenset(("both", "shared", "all"))
+_LEVELS = frozenset(("level", "levels", "trough", "concentration"))
 _EITHER = frozenset(("or", "vs", "versus", "oder", "ou", "o"))
 _CHOICE_GAP_MAX = 8
 _JOINED = frozenset(("and", "my", "our", "the", "a", "his", "her", "their", "other"))
@@ -623,16 +627,17 @@ class _Draft:
     several: bool = False
 
 
-def read(text: str, records: Records, names: Mapping[str, str | None] | None = None) -> Reading:
+def read(text: str, records: Records, names: Mapping[str, str | None] | None = None, *, signs: bool = True) -> Reading:
     """Everything that `text` says; linear in its length, and total: any text gives a reading.
 
     Args:
         names: of animals known already, each with its species where that is known.
+        signs: False where `triage.stated` looks for them itself.
     """
     words, matches = scan(text)
     if not words:
         return Reading(text)
-    return _Reader(text, records, lexicon(records), words, matches, names).reading()
+    return _Reader(text, records, lexicon(records), words, matches, names).reading(signs)
 
 
 def doses_in(text: str, records: Records) -> tuple[Medication, ...]:
@@ -677,7 +682,7 @@ class _Reader:
         """Characters from token `start` to before token `end`."""
         return self.matches[start].start(), self.matches[end - 1].end()
 
-    def reading(self) -> Reading:
+    def reading(self, signs: bool) -> Reading:
         """The text understood."""
         self._collect()
         if self.animals or self.figures or self.details:
@@ -699,10 +704,11 @@ class _Reader:
             exposures=exposures,
             analytes=analytes,
             vitals=vitals,
-            signs=self._signs(),
+            signs=self._signs() if signs else (),
             needs=tuple(self.needs),
             asks_dose=any(kind == "dose?" for _, _, kind in self.verbs),
             words=self.words,
+            matches=self.matches,
         )
 
     def doses(self) -> tuple[Medication, ...]:
@@ -1355,7 +1361,9 @@ class _Reader:
                         continue
                 if _weighs(found, mention):
                     continue
-                if found.dimension == "" and not self._is_tail(found, mention):
+                if found.dimension == "" and words[found.end : found.end + 2] in (["of", "them"], ["of", "those"]):
+                    found = found._replace(unit="tablet", dimension="piece")
+                elif found.dimension == "" and not self._is_tail(found, mention):
                     continue
                 mention.figures.append(found)
                 taken.add(found.start)
@@ -1459,6 +1467,7 @@ class _Reader:
         times = self._times()
         alone = len(times) == 1 and len({one.toxin for one in mentions if one.toxin}) == 1
         choices = self._choices(mentions)
+        treated = self._treated(mentions)
         for place, mention in enumerate(mentions):
             kind, denied, asked = self._verb(mention)
             sentence = self.sentences[mention.start]
@@ -1466,7 +1475,9 @@ class _Reader:
             if hours is None and alone:
                 hours = next(iter(times.values()))
             animals = self._eaters(mention)
-            if mention.drugs or mention.drug_class:
+            if place in treated:
+                pass
+            elif mention.drugs or mention.drug_class:
                 status = _status(kind, denied, asked)
                 choice = choices.get(place)
                 for animal in animals:
@@ -1474,14 +1485,26 @@ class _Reader:
                     medications.append(made if choice is None else replace(made, choice=choice))
             if mention.toxin is not None:
                 status = _happened(kind, denied, asked, bool(mention.figures))
-                if status in ("asked", "mentioned") and self._is_event(mention, hours):
+                if status in ("asked", "mentioned") and (self._is_event(mention, hours) or place in treated):
                     status = "happened"
                 if status == "happened" and not _PAST.isdisjoint(self.words) and self._past(mention.start, mention.end):
                     status = "past"
                 medicine = bool(mention.drugs)
-                if not medicine or kind in ("ate", "eat", "gave") or (asked and kind != "stopped"):
+                if place in treated or not medicine or kind in ("ate", "eat", "gave") or (asked and kind != "stopped"):
                     exposures += [self._exposure(mention, status, animal, hours) for animal in animals]
         return _merged_medications(medications), _merged_exposures(exposures)
+
+    def _treated(self, mentions: list[_Mention]) -> frozenset[int]:
+        """Poisons for which the dose of another drug is asked: `intralipid dose for permethrin`, by their places."""
+        if len(mentions) < 2 or all(kind != "dose?" for _, _, kind in self.verbs):
+            return frozenset()
+        found = []
+        for place, mention in enumerate(mentions):
+            others = [one for one in mentions if one is not mention and one.drugs and one.toxin != mention.toxin]
+            ahead = self.words[max(0, mention.start - 1) : mention.start]
+            if mention.toxin and others and (ahead in (["for"], ["against"]) or not mention.drugs):
+                found.append(place)
+        return frozenset(found)
 
     def _is_event(self, mention: _Mention, hours: Decimal | None) -> bool:
         """`lily exposure, 1 h ago` happened, whatever is asked of it behind."""
@@ -1602,7 +1625,13 @@ class _Reader:
                 else:
                     changes["volume_ml"] = millilitres
         doses = [one for one in masses if one.unit and one.per[:1] not in (("mL",), ("tablet",), ("L",))]
-        at_hand = next((one for one in doses if self._is_at_hand(one)), None) if not pieces else None
+        at_hand = (
+            next(
+                (one for one in doses if self._is_at_hand(one, len(doses) > 1 and any(row.per for row in doses))), None
+            )
+            if not pieces
+            else None
+        )
         if at_hand is not None:
             changes["strength"] = (at_hand.value, at_hand.unit)
             doses.remove(at_hand)
@@ -1624,13 +1653,13 @@ class _Reader:
             changes |= {"amount": one.value, "amount_max": one.top, "unit": one.unit, "per": one.per}
         return replace(made, **changes) if changes else made
 
-    def _is_at_hand(self, found: Figure) -> bool:
-        """`have 100 mg caps`: what there is, not what is given."""
+    def _is_at_hand(self, found: Figure, per_kg: bool) -> bool:
+        """`have 100 mg caps`, `10 mg/kg, 100 mg tab`: what there is, not what is given."""
         words = self.words
         following = words[found.end] if found.end < len(words) else ""
         ahead = words[max(0, found.start - 2) : found.start]
         solid = _UNITS.get(following, ("", ""))[0] in ("tablet", "capsule")
-        return solid and not found.per and not _AT_HAND.isdisjoint(ahead)
+        return solid and not found.per and (per_kg or not _AT_HAND.isdisjoint(ahead))
 
     def _reach(self, mention: _Mention) -> Span:
         """From the first figure or name to the last."""
@@ -1691,11 +1720,14 @@ class _Reader:
                          if row in self.records.analytes), None)  # fmt: skip
             if name is not None and self._is_level(end):
                 self.measured.append((place, end, name))
-            else:
-                kept.append((place, end, terms))
-        if len(kept) < len(self.substances):
-            self.substances = kept
-            self.measured.sort()
+                continue
+            kept.append((place, end, terms))
+            if name is not None and not _LEVELS.isdisjoint(self.words):
+                at = next((at for at in range(end, len(self.words)) if self.words[at] in _LEVELS), None)
+                if at is not None and self._is_level(at + 1):
+                    self.measured.append((at, at + 1, name))
+        self.substances = kept
+        self.measured.sort()
 
     def _is_level(self, end: int) -> bool:
         """Whether behind the name of a drug stands a concentration that is found in blood."""

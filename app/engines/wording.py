@@ -40,6 +40,7 @@ _REMARK: Final = re.compile(r"low(er|est)? (end|reported|dose)|any amount|tiny a
 _NO_CONDITION: Final = ("cpr", "vaccine", "vaccines", "vaccination", "vaccinated", "class 4", "class iv")
 """What rules look for among the conditions, but an animal doesn't have."""
 _NAMED_MAX: Final = 8
+_FLAGS: Final = {"LL": "FAR TOO LOW", "L": "LOW", "N": "within it", "H": "HIGH", "HH": "FAR TOO HIGH"}
 _UNKNOWN: Final = ("unknown_drug", "no_record_for_species", "no_record")
 _TECHNICAL: Final = re.compile(
     r"/kg|\bLD50\b|quoted|reported (dose|lethal)|lowest|smallest|no toxic dose|any amount|margin|possible from less|"
@@ -254,6 +255,7 @@ def _understood(page: _Page, facts: Facts) -> None:
         page.list("The animals, as I read them", known)
     page.list("Vital signs, as I read them", [_vital(page, facts, row) for row in facts.vitals])
     page.list("Laboratory values, as I read them", [_value(page, facts, row) for row in facts.analytes])
+    page.list("What the values say together", [_pattern(page, facts, row) for row in facts.patterns])
     if facts.signs:
         page.say(f"Signs I read: {', '.join(dict.fromkeys(facts.signs))}.")
 
@@ -264,11 +266,11 @@ def _vital(page: _Page, facts: Facts, row: Json) -> str:
     said = (
         f"{_whose(facts, row)}{name} {row.get('comparator') or ''}{_figure(row.get('value'))} {_per(row.get('unit'))}"
     )
-    if row.get("low") is None:
+    interval = _dict(row, "interval")
+    if interval.get("low") is None or interval.get("high") is None:
         return said
-    usual = f"{_figure(row['low'])} to {_figure(row['high'])} {_per(row.get('unit'))}"
-    flag = {"L": "LOW", "H": "HIGH"}.get(str(row.get("flag")), "within the usual")
-    return f"{said}: {flag} (usual {usual}){page.cite(row.get('sources'))}"
+    usual = f"{_figure(interval['low'])} to {_figure(interval['high'])} {_per(row.get('unit'))}"
+    return f"{said}: {_FLAGS.get(str(row.get('flag')), 'not judged')} (usual {usual}){page.cite(row.get('source'))}"
 
 
 def _value(page: _Page, facts: Facts, row: Json) -> str:
@@ -277,14 +279,19 @@ def _value(page: _Page, facts: Facts, row: Json) -> str:
     said += f" {_unit(row.get('unit'))}".rstrip()
     interval = _dict(row, "interval")
     if interval.get("low") is not None and interval.get("high") is not None:
-        flag = {"LL": "CRITICALLY LOW", "L": "LOW", "N": "normal", "H": "HIGH", "HH": "CRITICALLY HIGH"}
         held = f"{_figure(interval['low'])} to {_figure(interval['high'])} {_unit(interval.get('unit'))}".strip()
-        said += f": {flag.get(str(row.get('flag')), 'not judged')} ({held})"
+        said += f": {_FLAGS.get(str(row.get('flag')), 'not judged')} ({held})"
     return (
         said
         + (f" ({_WHY.get(str(row['why']), _spaced(row['why']))})" if row.get("why") else "")
         + page.cite(interval.get("sources") or interval.get("source") or row.get("sources"))
     )
+
+
+def _pattern(page: _Page, facts: Facts, row: Json) -> str:
+    urgency = f"{str(row.get('urgency')).upper()}: " if row.get("urgency") in ("emergency", "urgent") else ""
+    why = _sentence(str(row.get("why") or ""))
+    return f"{_whose(facts, row)}{urgency}{row.get('name')}. {why}{page.cite(row.get('sources'))}"
 
 
 def _per(unit: Any) -> str:
@@ -542,7 +549,8 @@ def _findings(page: _Page, facts: Facts, owner: bool) -> None:
 
 
 def _doses(page: _Page, facts: Facts, owner: bool) -> None:
-    if not facts.doses:
+    group = owner and any(row.get("field") == "drug" for row in facts.needs)
+    if not facts.doses and not group:
         return
     if owner:
         drugs = ", ".join(dict.fromkeys(str(row["drug"]) for row in facts.doses if row.get("drug")))
@@ -661,11 +669,20 @@ def _calculations(page: _Page, facts: Facts) -> None:
         inputs = _dict(row, "inputs")
         if row.get("name") == "your figure":
             volume = f" = {_figure(result['volume_ml'])} mL of {inputs['strength']}" if "volume_ml" in result else ""
+            if "tablets" in result:
+                volume = f" = {_figure(result['tablets'])} of a {inputs['strength']} tablet or capsule"
             amount = _amount({"min": result.get("value"), "max": result.get("value"), "unit": result.get("unit")})
             lines.append(
                 f"{inputs.get('drug')}, by your own figure: {inputs.get('dose')} x "
                 f"{_figure(inputs.get('weight_kg'))} kg = {amount}{volume} (formula: {row.get('formula')}); "
                 "that it is right rests on you, not on a record"
+            )
+            continue
+        if row.get("steps"):
+            steps = "; ".join(map(str, _list(row, "steps")))
+            notes = "" if facts.patterns else " ".join(_sentence(str(note)) for note in _list(row, "notes"))
+            lines.append(
+                f"{_spaced(row.get('name') or 'result')}: {steps}. {notes}".strip() + page.cite(row.get("sources"))
             )
             continue
         given = ", ".join(
@@ -736,6 +753,8 @@ def _asks(page: _Page, facts: Facts) -> None:
     rows += [row for answer in (*facts.exposures, *facts.doses) for row in _rows(answer, "needs")]
     asks: dict[str, str] = {}
     for row in rows:
+        if facts.audience == "owner" and row.get("field") == "drug":
+            continue
         if row.get("field") in _NOT_NOW and (_unwell(facts) or (facts.audience == "owner" and not facts.findings)):
             continue
         if row.get("ask") and not (facts.audience == "owner" and row.get("field") == "strength"):
