@@ -75,9 +75,7 @@ class Clinic:
     def facts_for(self, ask: Ask, jurisdiction: str | None = None, today: date | None = None) -> Facts:
         """The assessment of a conversation before any model speaks; `jurisdiction` where the ask names none."""
         law = ask.jurisdiction or jurisdiction
-        return assessment.facts_for(
-            ask.messages, ask.patients, ask.audience, law, ask.language, self.records, today, self.formulas
-        )
+        return assessment.facts_for(ask.messages, ask.patients, ask.audience, law, ask.language, self.records, today)
 
     def render_prompt(self, facts: Facts, has_pictures: bool) -> str:
         """Our system message: fixed rules, these animals' rules, then what was read and computed."""
@@ -288,10 +286,15 @@ class Clinic:
                     specimen=(row.specimen or "").strip(),
                 )
             )
-        measured += _measured(said, asked.text)
-        if not measured:
+        read, apart = self._measured(said, asked.text)
+        measured += read
+        if not measured and not apart:
             raise Invalid("Name at least one value.", code="missing_required_parameter", param="analytes")
         answer = labs.judge(patient, measured, self.records, self.formulas)
+        if apart:
+            answer["not_checked"] += [{"text": name, "why": "another_patient"} for name in apart]
+            ask = need("patient", "the text gives values of several animals", "Whose values are these?")
+            answer["needs"] = unique_needs([*answer["needs"], ask])
         return self._whole("clinic.labs", asked, patient, asked.jurisdiction or jurisdiction, answer, ask_law=False)
 
     def calculate(
@@ -304,7 +307,7 @@ class Clinic:
         patient = self._patient(asked, said, today)
         inputs = dict(asked.inputs)
         for row in calculator.inputs if said is not None else ():
-            for value in _measured(said, asked.text):
+            for value in self._measured(said, asked.text)[0]:
                 found = self.records.analyte_named(value.name)
                 same = found is not None and row.analyte == found.name and row.name == found.name.replace(" ", "_")
                 if same and row.name not in inputs and not value.comparator:
@@ -371,6 +374,14 @@ class Clinic:
     def _read(self, asked: Question) -> reading.Reading | None:
         return reading.read(asked.text, self.records) if asked.text else None
 
+    def _measured(self, said: reading.Reading | None, text: str | None) -> tuple[list[labs.Measured], list[str]]:
+        """The laboratory values of a text, each with its name as written, and the names of those of other animals."""
+        rows = [row for row in said.analytes if row.name in self.records.analytes] if said is not None else []
+        owners = {row.animal for row in rows}
+        if said is not None and len(said.animals) > 1 and len(owners) > 1:
+            return [], [row.name for row in rows]
+        return [labs.Measured(_written(text or "", row), row.value, row.unit, row.comparator or "") for row in rows], []
+
     def _patient(self, asked: Question, said: reading.Reading | None, today: date | None) -> Patient:
         """The patient of the body, with what only the text says filled in."""
         given = asked.patient or PatientShape.model_validate({})
@@ -424,18 +435,11 @@ def _meant(said: reading.Reading | None, animals: tuple[reading.Animal, ...]) ->
     """The one of several animals that the text gives something to; none where that is not one."""
     places: set[int | None] = set()
     if said is not None:
-        places = {row.animal for row in said.exposures} | {row.animal for row in said.medications}
+        places = {row.animal for row in (*said.exposures, *said.medications)}
+        if not places - {None}:
+            places = {row.animal for row in said.analytes}
     named = [place for place in places if place is not None]
     return (animals[named[0]],) if len(named) == 1 else ()
-
-
-def _measured(said: reading.Reading | None, text: str | None) -> list[labs.Measured]:
-    """The laboratory values of a text, each with its name as written: urea is not urea nitrogen."""
-    rows = said.analytes if said is not None and text else ()
-    return [
-        labs.Measured(_written(text or "", row), row.value, row.unit, row.comparator or "")
-        for row in rows
-    ]  # fmt: skip
 
 
 def _written(text: str, row: reading.Measurement) -> str:

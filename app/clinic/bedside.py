@@ -402,8 +402,7 @@ def resuscitation(given: Given) -> Outcome:
     out = Outcome()
     species, weight_kg = given.patient.species, given.maybe("weight_kg")
     if species is None:
-        out.ask("species", "the drugs differ", "Dog or cat?")
-        out.needs[-1]["field"] = "patient.species"
+        out.left("drugs of resuscitation", "missing_species")
     rows = [
         (drug, record)
         for drug in given.records.drugs.values()

@@ -189,11 +189,8 @@ def _number(row: Input, figure: Figure, given: Given, needs: list[Json], param: 
     """A number in the input's own unit; 1 where its unit can't be right."""
     if row.name == "pieces" and figure.value not in (1, 2, 4):
         raise Invalid("pieces must be 1, 2 or 4.", param=param)
-    if not row.unit or (figure.unit == row.unit and not row.analyte):
-        given.values[row.name] = figure.value
-        return 0
     analyte = given.records.analytes.get(row.analyte)
-    value = _in_unit(row, figure, analyte)
+    value = figure.value if not row.unit or figure.unit == row.unit else _in_unit(row, figure, analyte)
     if value is None:
         raise Invalid(f"{row.name} can't be given in {figure.unit[:40]!r}; use {row.unit}.", param=f"{param}.unit")
     if analyte is not None and not row.name.startswith("urine_"):

@@ -29,6 +29,8 @@ _ACUTE = frozenset(
 """Analytes whose critical values endanger life within hours; those of others are urgent."""
 _ORDER = {"LL": 0, "HH": 0, "L": 1, "H": 1, None: 2, "N": 3}
 _YOUNG_MONTHS = 4
+_SHORT = {"pt": "prothrombin time", "bhba": "beta-hydroxybutyrate", "ketones": "beta-hydroxybutyrate"}
+"""What panels print and free text can't mean, because it is also another word."""
 _RED = frozenset(("pcv", "rbc", "haemoglobin"))
 
 
@@ -88,12 +90,10 @@ class _Page:
 def judge(patient: Patient, measured: Sequence[Measured], records: Records, formulas: Formulas) -> Json:
     """The whole answer over a patient's values."""
     page = _Page(needs=list(patient.needs))
-    if patient.species is None:
-        page.needs.append(need("patient.species", "intervals differ by species", "What kind of animal is it?"))
     reads: dict[str, _Read] = {}
     percent: Decimal | None = None
     for row in measured:
-        analyte = records.analyte_named(row.name)
+        analyte = _analyte_of(row, records)
         if analyte is None:
             _unknown(row, records, page)
         elif analyte.name == "reticulocytes" and row.unit is not None and (read_unit(row.unit) or ("",))[0] == "1":
@@ -128,6 +128,14 @@ def judge(patient: Patient, measured: Sequence[Measured], records: Records, form
         "not_checked": page.not_checked,
         "sources": list({(row["url"], row["title"]): row for row in every}.values()),
     }
+
+
+def _analyte_of(row: Measured, records: Records) -> Analyte | None:
+    """The analyte of a panel's word, where `pt` is no patient and `lead` no cable."""
+    first = "urine" if fold(row.specimen) == "urine" else None
+    words = ([f"urine {row.name}"] if first else []) + [row.name, f"serum {row.name}", f"blood {row.name}"]
+    short = _SHORT.get(fold(row.name))
+    return next((one for word in [*words, short or ""] if (one := records.analyte_named(word)) is not None), None)
 
 
 def _bare(row: Measured, analyte: str, why: str) -> Json:
@@ -321,6 +329,11 @@ def _exceptions(read: _Read, patient: Patient, formulas: Formulas, result: Json,
             result["sources"] += [one.json for one in row.sources]
     if patient.juvenile and source == "record":
         notes.append("the interval is of adults; a growing animal may differ")
+    if read.analyte.name == "pcv" and read.flag in ("L", "LL"):
+        grade = formulas.band("anaemia", read.own, "%", patient.species_name)
+        if grade is not None:
+            notes.append(f"{grade.label} anaemia")
+            result["sources"] += [one.json for one in grade.sources]
     age = patient.age_months
     if read.analyte.name in _RED and read.flag in ("L", "LL") and age is not None and age < _YOUNG_MONTHS:
         row = formulas.coefficient("young-red-cells")

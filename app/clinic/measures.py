@@ -28,7 +28,12 @@ _NARROW = frozenset(
      "total protein", "albumin", "globulin", "haemoglobin", "pcv", "mchc", "t4", "cholesterol")
 )  # fmt: skip
 """Analytes that never go 25-fold beyond their interval, so that a value which does was given in another unit."""
-_WIDE_TIMES, _NARROW_TIMES, _FRACTION = Decimal(200), Decimal(25), Decimal(12)
+_TIGHT = frozenset(
+    ("total calcium", "ionised calcium", "total protein", "albumin", "globulin", "haemoglobin", "pcv", "mchc")
+)  # fmt: skip
+"""Those that the body holds so closely that a third or three times the interval already tells the unit."""
+_TIMES = {"glucose": Decimal(12), "urea nitrogen": Decimal(12)}
+_TIMES_WIDE, _TIMES_NARROW, _FRACTION, _TIMES_TIGHT = Decimal(200), Decimal(25), Decimal(12), Decimal(3)
 
 
 @lru_cache(maxsize=2048)
@@ -124,7 +129,9 @@ def candidates(analyte: Analyte) -> tuple[str, ...]:
 def can_be(analyte: Analyte, own: Decimal, interval: Interval) -> bool:
     """Whether a value in the analyte's own unit can be true of a living animal at all."""
     low, high = bounds(analyte, interval)[:2]
-    times = _NARROW_TIMES if analyte.name in _NARROW else _WIDE_TIMES
+    if analyte.name in _TIGHT:
+        return low / _TIMES_TIGHT <= own <= high * _TIMES_TIGHT
+    times = _TIMES.get(analyte.name, _TIMES_NARROW if analyte.name in _NARROW else _TIMES_WIDE)
     return low / _FRACTION <= own <= high * times
 
 

@@ -177,6 +177,7 @@ class LabShape(Shape):
     unit: str | None = Field(None, max_length=40)
     reference: ReferenceShape | None = None
     specimen: str | None = Field(None, max_length=80)
+    patient: Annotated[int, Field(strict=True)] | None = None
     span: Span | None = None
 
 

@@ -267,9 +267,6 @@ def iris_ckd(given: Given) -> Outcome:
         _stage(out, given, stages)
     else:
         out.covered = given.species is None
-    if given.species is None:
-        out.ask("species", "dogs and cats have limits of their own", "Dog or cat?")
-        out.needs[-1]["field"] = "patient.species"
     pressure, ratio = given.maybe("systolic_pressure"), given.maybe("upc")
     for of, value, unit in (("systolic pressure", pressure, "mmHg"), ("upc", ratio, "ratio")):
         name = of.replace(" ", "_")
