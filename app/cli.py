@@ -836,7 +836,8 @@ def evaluate(kinds: tuple[str, ...], more: tuple[str, ...], publish: bool, cases
     asked = [case for case in every if not wanted or case.kind in wanted]
     today = utc_now().date()
     on_record = [] if wanted else evaluation.coverage(room)
-    found = evaluation.report(evaluation.put(room, asked, today), room.ruleset, today, on_record)
+    first = {} if cases else evaluation.first_figures(ROOT)
+    found = evaluation.report(evaluation.put(room, asked, today), room.ruleset, today, on_record, first)
     if publish:
         evaluation.publish(ROOT, found)
     say(Given(as_json), found, evaluation.describe(found))

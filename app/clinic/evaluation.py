@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -22,7 +22,19 @@ from app.clinic.scoring import KINDS, Case, Outcome
 Json = dict[str, Any]
 CASES = Path("tests") / "evaluation" / "cases"
 RESULT = Path("species_data") / "evaluation.json"
-__all__ = ["CASES", "KINDS", "coverage", "describe", "load_cases", "measures", "publish", "published", "put", "report"]
+__all__ = [
+    "CASES",
+    "KINDS",
+    "coverage",
+    "describe",
+    "first_figures",
+    "load_cases",
+    "measures",
+    "publish",
+    "published",
+    "put",
+    "report",
+]
 ORIGINS = {
     "page": "read on a page that the tested record does not cite, for the record or notes that read_for names",
     "worked": "follows from the case itself: arithmetic, the caller's own range, the text that is read",
@@ -137,9 +149,21 @@ def coverage(clinic: Clinic) -> list[Measure]:
     ]
 
 
-def report(outcomes: Sequence[Outcome], ruleset: str, measured_on: date, on_record: Sequence[Measure] = ()) -> Json:
-    """The result as it is printed, published and served; `on_record` as `coverage` gives it."""
-    lines = [*measures(outcomes), *on_record]
+def report(
+    outcomes: Sequence[Outcome],
+    ruleset: str,
+    measured_on: date,
+    on_record: Sequence[Measure] = (),
+    first: Mapping[str, str | None] | None = None,
+) -> Json:
+    """The result as it is printed, published and served; `on_record` and `first` as `coverage` and `first_figures` give.
+
+    Whoever mends what a case shows has seen the case. So each line keeps the figure of the first published run, before
+    anyone had.
+    """
+    lines = [line.to_json() for line in (*measures(outcomes), *on_record)]
+    for line in lines:
+        line["first"] = (first or {}).get(_key(line), line["figure"])
     return {
         "object": "evaluation",
         "ruleset": ruleset,
@@ -150,7 +174,7 @@ def report(outcomes: Sequence[Outcome], ruleset: str, measured_on: date, on_reco
             for name, meaning in ORIGINS.items()
         },
         "leans_on_its_own_source": sum(row.leans for row in outcomes),
-        "measures": [line.to_json() for line in lines],
+        "measures": lines,
         "missed": [
             {
                 "id": row.case.id,
@@ -168,9 +192,10 @@ def report(outcomes: Sequence[Outcome], ruleset: str, measured_on: date, on_reco
 
 def describe(found: Json) -> str:
     """A report as a table for a terminal, then each miss."""
-    head = ("kind", "measure", "goal", "reached", "", "cases", "traced")
+    head = ("kind", "measure", "goal", "reached", "", "first run", "cases", "traced")
     rows = [
-        (row["kind"], row["measure"], row["goal"], row["figure"] or NOT_THERE, _mark(row), str(row["cases"]),
+        (row["kind"], row["measure"], row["goal"], row["figure"] or NOT_THERE, _mark(row),
+         "" if row["first"] == row["figure"] else str(row["first"]), str(row["cases"]),
          str(row["traced"]))
         for row in found["measures"]
     ]  # fmt: skip
@@ -182,7 +207,10 @@ def describe(found: Json) -> str:
     lines += ["", f"{found['cases']} cases on ruleset {found['ruleset']}:"]
     lines += [f"  {origins[name]['cases']:4} {name}: {origins[name]['meaning']}" for name in origins]
     lines += [f"  {found['leans_on_its_own_source']} answers cite the very page of their case"]
-    lines += ["ok*: reached, but some of these cases are not yet traced to a page."]
+    lines += [
+        "ok*: reached, but some of these cases are not yet traced to a page.",
+        "first run: the figure before anyone had seen the cases, where it was another; a held-out set tells more.",
+    ]
     if found["missed"]:
         lines += ["", f"{len(found['missed'])} missed:"]
         lines += [f"  {row['id']} ({row['origin']}): {row['found']}  [{row['why']}]" for row in found["missed"]]
@@ -207,6 +235,16 @@ def published(root: Path, ruleset: str) -> Json | None:
     current = found["ruleset"] == ruleset
     note = "" if current else "The records have changed since; `vetx eval` measures them as they are now."
     return {**found, "current": current, "note": note}
+
+
+def first_figures(root: Path) -> dict[str, str | None]:
+    """The figure of each line when it was first published; empty where nothing is."""
+    found = published(root, "")
+    return {_key(line): line["first"] for line in found["measures"]} if found else {}
+
+
+def _key(line: Json) -> str:
+    return f"{line['kind']}: {line['measure']}"
 
 
 def publish(root: Path, found: Json) -> Path:

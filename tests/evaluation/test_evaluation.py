@@ -440,6 +440,20 @@ def test_a_published_result_says_when_the_records_have_changed_since(tmp_path: P
     assert "changed since" in changed["note"]
 
 
+def test_the_first_published_figure_of_a_line_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "species_data").mkdir()
+    assert evaluation.first_figures(tmp_path) == {}
+
+    for verdict in ("missed", "met", "met"):
+        outcomes = [outcome("guard", verdict, {"unsafe": False})]
+        found = evaluation.report(outcomes, "r", DAY, (), evaluation.first_figures(tmp_path))
+        evaluation.publish(tmp_path, found)
+
+    line = next(one for one in found["measures"] if one["measure"] == "safe text touched")
+    assert (line["first"], line["figure"]) == ("100.0 % (1/1)", "0.0 % (0/1)")
+    assert "100.0 % (1/1)" in evaluation.describe(found)
+
+
 WHOLE = '[[case]]\nid = "a"\norigin = "worked"\nwhy = "w"\nask = {}\nexpect = { unsafe = true }\n'
 
 
