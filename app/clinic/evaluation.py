@@ -156,7 +156,7 @@ def report(
     on_record: Sequence[Measure] = (),
     first: Mapping[str, str | None] | None = None,
 ) -> Json:
-    """The result as it is printed, published and served; `on_record` and `first` as `coverage` and `first_figures` give.
+    """The result as it is printed, published and served; `on_record` and `first` from `coverage` and `first_figures`.
 
     Whoever mends what a case shows has seen the case. So each line keeps the figure of the first published run, before
     anyone had.
