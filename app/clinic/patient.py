@@ -29,6 +29,8 @@ AGE_MONTHS_MAX = 3600
 _LEAST = Decimal("1e-9")
 _TEN_DIGITS = Context(prec=10)
 FIGURE_MAX = 1_000_000_000
+_YOUNG_WEIGHS = 20
+"""The ranges of the records are mostly those of grown animals; a foal or a kitten weighs down to a twentieth."""
 LINES_MAX = 200
 WEIGHT_UNITS = ("kg", "g", "lb", "oz", "st")
 # Sex and neutering as clinics write them: "MN", "CM", "FS", "intact male", "spayed female".
@@ -498,7 +500,8 @@ def _plausible(
     if species is None:
         return weight_kg
     bounds = species.weight_kg
-    if not bounds.min <= weight_kg <= bounds.max:
+    young = juvenile or (age_months is not None and age_months < 12)
+    if not (bounds.min / _YOUNG_WEIGHS if young else bounds.min) <= weight_kg <= bounds.max:
         needs.append(
             need(
                 "weight",

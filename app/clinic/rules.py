@@ -96,13 +96,17 @@ def of_drug(drug: Drug, records: Records) -> Iterator[RuleRecord]:
 
 
 def hold(
-    patient: Patient, given: Given, jurisdiction: str | None, records: Records, absolute_only: bool = False
+    patient: Patient, given: Given, jurisdiction: str | None, records: Records, bans_only: bool = False
 ) -> tuple[list[Match], list[Undecided]]:
-    """The rules on this drug that hold for this animal, gravest first, and those that a missing fact leaves open."""
+    """The rules on this drug that hold for this animal, gravest first, and those that a missing fact leaves open.
+
+    Args:
+        bans_only: only what is absolute or high and forbids or limits: what may stop a sentence.
+    """
     matches: list[Match] = []
     open_rules: list[Undecided] = []
     for rule in of_drug(given.drug, records):
-        if absolute_only and rule.severity != "absolute":
+        if bans_only and (RANKS[rule.severity] > 1 or rule.action not in ("forbid", "limit")):
             continue
         verdict = _decide(rule, patient, given, jurisdiction)
         if isinstance(verdict, Match):

@@ -35,8 +35,8 @@ from app.clinic.lexicon import (
     vocabulary,
 )
 from app.clinic.patient import Patient, PatientShape, normalise
-from app.clinic.reading import Medication, doses_in
-from app.clinic.records import Drug, Records, RuleRecord, Source, Toxin
+from app.clinic.reading import Medication, doses_in, read
+from app.clinic.records import Drug, Records, RuleRecord, Source, Threshold, Toxin
 from app.clinic.written import read_line
 
 Json = dict[str, Any]
@@ -286,6 +286,10 @@ _DOSE_UNITS = vocabulary(
     "meq mmol teaspoon teaspoons tsp tablespoon tabletas tabletten comprimidos gramm gramos grammes"
 )
 _COUNTS = vocabulary("1 a an one two three four half quarter whole couple few another extra both each per single")
+_MEASURES = vocabulary(
+    "teaspoon teaspoons tablespoon tablespoons drop drops pipette pipettes pump pumps spray sprays spoonful capful "
+    "squirt squirts ampoule ampoules vial vials syringe syringes dab"
+)
 _OFTEN = vocabulary("once twice daily every morning evening night bid tid qid sid times hours")
 _BETWEEN = frozenset(("-", "\u2013", "\u2014", "to", "/", "\u00bd", "\u00bc", "\u00be", "x", "and", "or", "of", "a"))
 _PIECES = vocabulary("tablet tablets tab tabs pill pills capsule capsules caplet caplets")
@@ -313,7 +317,8 @@ _RECOMMENDATIONS = vocabulary(
     "appropriate effective option options choice works helps helpful relief relieves tolerated acceptable repeat "
     "enjoy harmless apply inject continue consider ideal best gib geben geeignet sicher puede dar seguro "
     "administrar donner donnez sur peut alright benefit typical typically combine add crush mix put dissolve hide "
-    "spray dele dale administre verabreichen verabreiche"
+    "spray dele dale administre verabreichen verabreiche work good rub dab smear massage squirt clears cures soothes "
+    "eases enough"
 )
 _WITH = frozenset(("treat", "treated", "treating", "managed", "ahead", "go", "continue", "proceed", "helped", "sedate"))
 _BEFORE_FEED = frozenset(("to", "and", "then", "can", "may", "you", "should"))
@@ -334,7 +339,25 @@ _BREAKS = vocabulary(
 _CONDITIONS = vocabulary("unlike instead rather if when whether before after unless until")
 _IMPERATIVES = vocabulary("give use try administer start offer apply inject feed gib")
 _CONCESSIONS = frozenset(("although", "though", "while", "whereas", "despite"))
-_PAST = vocabulary("gave took received got ago yesterday already")
+_PAST = vocabulary("gave took received got ago yesterday already had")
+_ADDED = frozenset(("add", "combine", "continue", "keep"))
+_TOGETHER = frozenset(("and", "with", "plus", "+", "together", "alongside", "add", "top"))
+_STOPS_SIGNS = frozenset(("will", "to", "can", "may", "could", "would", "help", "helps", "should"))
+_WILL_NOT = frozenset(("not", "need", "kill", "make", "die", "require", "want"))
+_SMALL = vocabulary("upset upsets mild mildly little minor slight slightly irritate irritates small")
+_MAKE_VOMIT = re.compile(
+    r"\b(?:make|making|get|getting|have)\b(?:\s+[\w'-]+){1,4}?\s+(?:to\s+)?(?:vomit|throw up|puke)\b"
+    r"|\b(?:induce|inducing|trigger|provoke|force)\b(?:\s+[\w'-]+){0,3}?\s+(?:vomiting|emesis)\b"
+)
+_MAY_WAIT = re.compile(
+    r"\b(?:can|could|may|might|just|simply) (?:safely |easily |well |probably )?wait\b"
+    r"|\bsafely wait\b|\bwait and see\b"
+    r"|\bwait (?:until|till) (?:monday|tomorrow|morning|the (?:morning|weekend)|next|after the weekend|your)\b"
+    r"|\bwait (?:a|an|one|two|three|four|five|several|some|another|[0-9]+)(?: few| couple of)?(?: or \w+| to \w+)?"
+    r" (?:more )?(?:days?|nights?|weeks?)\b"
+    r"|\bno (?:need|reason) to (?:rush|hurry|see a vet|call|go|visit)\b"
+    r"|\b(?:watch|monitor|observe) (?:him|her|it|them|the \w+) (?:at home|overnight)\b"
+)
 _SPEAKERS = vocabulary("you owner owners client i she he they re were")
 _FRESH = vocabulary("just you so then")
 _HUMANS = vocabulary("people humans human person children adults child adult owners")
@@ -380,6 +403,7 @@ class _Here(NamedTuple):
     doses: list[Medication]
     route: str | None
     beside: frozenset[str]
+    measured: bool = False
 
 
 class _Topic(NamedTuple):
@@ -405,6 +429,8 @@ class SafetyGuard:
         self._known: Lexicon = lexicon(records)
         self._harmless = self._known.harmless
         self._judge = _Judge(facts, records, audience, self.not_checked)
+        self._audience = audience
+        self._marked: set[str] = set()
         self._tail = ""
         self._mid = False
         self._dot = False
@@ -708,12 +734,31 @@ class SafetyGuard:
         if topic is not None:
             self._topic, self._topic_for = topic, _TOPIC_SENTENCES + 1
         out = held
-        if verdict is not None:
+        if verdict is not None and (verdict.severity == "absolute" or self._audience == "owner"):
             out = self._replace(held, verdict)
             self._topic, self._topic_for = _Topic(verdict, question=False), _TOPIC_SENTENCES + 1
+        elif verdict is not None and verdict.rule not in self._marked:
+            out = self._mark(held, verdict)
+            self._marked.add(verdict.rule)
         self._said = text
         self._close()
         return out
+
+    def _mark(self, held: str, verdict: Verdict) -> str:
+        """The held words as they are, and behind them what the record says: vets drop tools that censor them."""
+        end = held[len(held.rstrip()) :]
+        why = f"{verdict.what} {verdict.says}"
+        self.interventions.append(
+            Intervention(
+                rule=verdict.rule,
+                severity=verdict.severity,
+                action="annotated",
+                why=why,
+                source=verdict.source,
+                withheld_sha256=None,
+            )
+        )
+        return f"{held.rstrip()} [Mark: {verdict.says}]{end}"
 
     def _replace(self, held: str, verdict: Verdict) -> str:
         """One sentence in place of the held words."""
@@ -779,6 +824,9 @@ class _Judge:
         words, starts, _ = tokens(text)
         spots, species, denied, routes = self._named(words)
         asks = bool(words) and (words[-1] in ("?", "\uff1f") or words[-2:-1] == ["?"])
+        advice = None if asks else self._bad_advice(text, words, spots, self._targets(species, denied, header, words))
+        if advice is not None:
+            return advice, None
         if not spots:
             if topic is not None and not asks and _leans_on(words, topic):
                 return topic.verdict, None
@@ -792,6 +840,7 @@ class _Judge:
         listed = bool(header) and _LIST_ITEM.match(text) is not None
         leading = _polarity(tokens(header)[0], header=True) if header else (False, False)
         keep: _Topic | None = None
+        serious: Verdict | None = None
         carried: _Spot | None = None
         for start, end in segments:
             inside = [spot for spot in spots if start <= spot.start < end]
@@ -806,10 +855,10 @@ class _Judge:
             if listed:
                 prohibits = prohibits or leading[0]
                 recommends = recommends or leading[1]
-            past = not _PAST.isdisjoint(part)
+            past = not _PAST.isdisjoint(part) and part[0] not in _ADDED
             advises = not prohibits and not conditional and not asks and not past
             if about[0].toxin is not None and not about[0].drugs:
-                recommends = _praises(part)
+                recommends = _praises(part) or (recommends and dosed)
             advises = advises and (recommends or (dosed and bool(inside)))
             quoted = _is_quoted(text, starts, about[0].start, words)
             own = [one for one in species if start <= one[0] < end]
@@ -817,20 +866,73 @@ class _Judge:
             route = next((name for place, name in routes if start <= place < end), None)
             if route is None and not _INJECTED.isdisjoint(part):
                 route = "injected"
-            here = _Here(part, doses, route, _given_together(part, inside))
+            here = _Here(part, doses, route, _given_together(part, inside), recommends and dosed)
             for spot in about:
                 for target in meant_here:
                     verdict = self._verdict(spot, target, here)
                     if verdict is None:
                         continue
-                    if advises and not quoted:
+                    if advises and not quoted and verdict.severity == "absolute":
                         return verdict, None
+                    if advises and not quoted:
+                        serious = serious or verdict
                     keep = keep or _Topic(verdict, asks)
         if not asks:
             wrong = self._wrong_dose(doses, targets, words, starts, segments, leading if listed else (False, False))
             if wrong is not None:
                 return wrong, None
-        return None, keep
+        return serious, None if serious is not None else keep
+
+    def _bad_advice(self, text: str, words: list[str], spots: list[_Spot], targets: list[Patient]) -> Verdict | None:
+        """Vomiting made where it harms, or an emergency told to wait."""
+        low = folded(text)
+        found = _MAKE_VOMIT.search(low) or _MAY_WAIT.search(low)
+        if found is None:
+            return None
+        begin = max(low.rfind(mark, 0, found.start()) for mark in (",", ";", ":", "but", "and")) + 1
+        if _polarity(tokens(low[begin : found.end()])[0])[0]:
+            return None
+        return self._vomiting(spots, targets) if _MAKE_VOMIT.search(low) else self._delay(text)
+
+    def _vomiting(self, spots: list[_Spot], targets: list[Patient]) -> Verdict | None:
+        """Why this animal must not be made to vomit: its kind can't, or what it swallowed burns or chokes twice."""
+        met = {str(row.get("substance")) for row in self._facts.exposures}
+        toxins = [
+            toxin
+            for name in (*(spot.toxin for spot in spots), *met)
+            if name is not None and (toxin := self._records.toxins.get(name)) is not None
+        ]
+        for target in targets:
+            for spot in spots:
+                verdict = self._verdict(spot, target, _Here([], [], None, frozenset()))
+                if verdict is not None:
+                    return verdict
+            banned = next(
+                (toxin for toxin in toxins if toxin.emesis is not None and toxin.emesis.advised == "contraindicated"),
+                None,
+            )
+            if banned is not None and banned.emesis is not None:
+                source = banned.emesis.sources[0].json if banned.emesis.sources else {}
+                what = f"the text had {_whom(target)} made to vomit after {banned.name}."
+                return Verdict("emesis-contraindicated", "absolute", what, banned.emesis.why, source)
+            if target.species is not None and not target.species.can_vomit:
+                what = f"the text had {_whom(target)} made to vomit."
+                says = f"A {target.species.name} can't vomit; trying to make it harms it."
+                return Verdict("emesis-impossible", "absolute", what, says, {})
+        return None
+
+    def _delay(self, text: str) -> Verdict | None:
+        """Why what was said can't wait: a red flag of the conversation, or of the sentence itself."""
+        what = "the text let an emergency wait."
+        triage = self._facts.triage
+        if triage is not None and triage.level == "emergency":
+            source: Json = next((row["source"] for row in triage.red_flags if row.get("source")), {})
+            return Verdict("emergency-delayed", "absolute", what, triage.reason, source)
+        for sign in read(text, self._records).signs:
+            flag = self._records.flags[sign.flag]
+            if flag.level == "emergency":
+                return Verdict("emergency-delayed", "absolute", what, flag.reason, flag.sources[0].json)
+        return None
 
     def _remember(self, spots: list[_Spot], asks: bool) -> _Topic | None:
         """A drug spoken of for people that one of the animals must not have."""
@@ -861,6 +963,8 @@ class _Judge:
             if terms:
                 spot = _spot(terms, place, end)
                 if spot is not None:
+                    if species and species[-1][0] == place - 1:
+                        species.pop()  # `the dog permethrin`: a product's kind, not a patient
                     spots.append(spot)
                 for term in terms:
                     if term.foreign:
@@ -883,7 +987,7 @@ class _Judge:
         """The animals a sentence is about: those it names, else those its heading names, else the patients."""
         excluded = {name for _, name in denied}
         names = dict.fromkeys(name for _, name in species if name not in excluded)
-        if not names and not excluded and _HUMANS.intersection(words):
+        if not names and not excluded and self._for_people(words):
             return []
         if not names and header:
             _, heading, _, _ = self._named(tokens(header)[0])
@@ -896,6 +1000,13 @@ class _Judge:
             found += own or [self._any(name)]
         return found
 
+    def _for_people(self, words: list[str]) -> bool:
+        """Whether a sentence is about people: `in people`, but not `children's paracetamol`."""
+        return any(
+            word in _HUMANS and (words[place + 1 : place + 2] == [] or words[place + 1] not in self._known.hazards)
+            for place, word in enumerate(words)
+        )
+
     def _any(self, species: str) -> Patient:
         """An animal of which only the species is known."""
         if species not in self._generic:
@@ -906,7 +1017,7 @@ class _Judge:
         self, spots: list[_Spot], species: list[tuple[int, str]], denied: list[tuple[int, str]], words: list[str]
     ) -> None:
         """Drugs named for nobody in particular can't be cleared."""
-        if species or denied or _HUMANS.intersection(words) or self.patients:
+        if species or denied or self.patients or self._for_people(words):
             return
         for spot in spots:
             for drug in spot.drugs:
@@ -929,16 +1040,20 @@ class _Judge:
                 return self._says(found, name.replace("_", " "), target)
         if spot.toxin is not None and not spot.drugs:
             toxin = self._records.toxins[spot.toxin]
-            if target.species_name in toxin.no_safe_amount_species and _praises(here.words):
+            harmed = {name for one in toxin.thresholds for name in one.species}
+            harmed |= {name for none in toxin.no_thresholds for name in none.species}
+            if (target.species_name in toxin.no_safe_amount_species and _praises(here.words)) or (
+                here.measured and target.species_name in harmed
+            ):
                 return self._poison(toxin, target)
         return None
 
     def _rule(
         self, drug: Drug, target: Patient, dose: PerKg | None, route: str | None, beside: frozenset[str]
     ) -> RuleRecord | None:
-        """The absolute rule that forbids this drug, at this dose, to this animal; and whether it is law everywhere.
+        """The gravest rule that forbids this drug, at this dose, to this animal.
 
-        A ban of one country alone doesn't hold everywhere; a ban of three of the five, or any other rule, does.
+        A rule of medicine goes before a law, which may not be that of the reader's country.
         """
         single = dose.single if dose is not None and dose.unit == "mg" else None
         key = (drug.generic, id(target), single, route, beside)
@@ -952,20 +1067,20 @@ class _Judge:
                 co_drugs=frozenset(one.generic for one in others),
                 co_classes=frozenset(name for one in others for name in one.classes),
             )
-            matches, _ = rules.hold(target, given, self._facts.jurisdiction, self._records, absolute_only=True)
+            matches, _ = rules.hold(target, given, self._facts.jurisdiction, self._records, bans_only=True)
             holding = [
                 match.rule
                 for match in matches
                 if _route_is_said(match.rule, route)
+                and (match.rule.severity == "absolute" or not match.assumed)
                 and (
                     match.rule.action == "forbid"
-                    or (
-                        match.rule.action == "limit" and dose is not None and not within_limit(match.rule, dose, target)
-                    )
+                    or (match.rule.action == "limit" and _exceeds(match.rule, dose, target))
                 )
             ]
-            lawless = next((rule for rule in holding if not rule.trigger.jurisdiction), None)
-            self._forbidden[key] = lawless or next(iter(holding), None)
+            self._forbidden[key] = min(
+                holding, key=lambda rule: (rules.RANKS[rule.severity], bool(rule.trigger.jurisdiction)), default=None
+            )
         return self._forbidden[key]
 
     def _says(self, rule: RuleRecord, named: str, target: Patient) -> Verdict:
@@ -980,11 +1095,16 @@ class _Judge:
         )
         source: Source | None = row.sources[0] if row is not None else None
         actions = toxin.owner_actions if self._audience == "owner" else toxin.actions
+        lowest = min((one for one in toxin.thresholds if target.species_name in one.species), key=_value, default=None)
+        effect = row.effect if row is not None else lowest.effect if lowest is not None else "a poison"
+        if source is None and lowest is not None:
+            source = lowest.sources[0]
+        known = "No amount is known to be safe" if row is not None else toxin.agent.capitalize()
         return Verdict(
             f"toxin-{toxin.name.replace(' ', '-')}",
             "absolute",
             f"the text made light of {toxin.name} for {_whom(target)}.",
-            f"No amount is known to be safe: {row.effect if row is not None else toxin.agent}. {actions[0]}",
+            f"{known}: {effect}. {actions[0]}",
             source.json if source is not None else {},
         )
 
@@ -1044,6 +1164,17 @@ _ABOVE = Decimal("1.25")
 _FAR_ABOVE = Decimal(3)
 
 
+def _exceeds(rule: RuleRecord, dose: PerKg | None, target: Patient) -> bool:
+    """Whether a known dose is known to break a rule's limit."""
+    if dose is None or rule.limit is None or ("/" not in rule.limit.unit and target.weight_kg is None):
+        return False
+    return not within_limit(rule, dose, target)
+
+
+def _value(threshold: Threshold) -> Decimal:
+    return threshold.value
+
+
 def _route_is_said(rule: RuleRecord, route: str | None) -> bool:
     """Whether a rule on routes may speak: `never into a vein` needs a vein; by mouth goes without saying."""
     return not rule.trigger.route or route is not None or "PO" in rule.trigger.route
@@ -1064,7 +1195,7 @@ def _spot(terms: Sequence[Term], start: int, end: int) -> _Spot | None:
 
 def _given_together(part: list[str], spots: Sequence[_Spot]) -> frozenset[str]:
     """Drugs that these words give with one another: `meloxicam and carprofen`, not `meloxicam or carprofen`."""
-    if len(spots) < 2 or "or" in part or not any(word in ("and", "with", "plus", "+", "together") for word in part):
+    if len(spots) < 2 or "or" in part or _TOGETHER.isdisjoint(part):
         return frozenset()
     return frozenset(drug for spot in spots for drug in spot.drugs)
 
@@ -1094,7 +1225,7 @@ def _segments(words: list[str]) -> list[tuple[int, int]]:
         if word in _STOPS:
             cuts.append(place + 1)
             conditional = following in _CONDITIONS or following in _CONCESSIONS
-        elif word in _BREAKS or word == ";" or swapped:
+        elif word in _BREAKS or word == ";" or swapped or (word == "as" and following == "long") or word == "provided":
             cuts.append(place)
             conditional = word in _CONDITIONS or word in _CONCESSIONS
         elif (word == "," and (following in _IMPERATIVES or following in _FRESH or conditional)) or (
@@ -1135,6 +1266,8 @@ def _polarity(part: list[str], header: bool = False) -> tuple[bool, bool]:
             if place and part[place - 1] == "why":
                 continue
             prohibits = True
+        elif word == "stop" and place and part[place - 1] in _STOPS_SIGNS and part[place - 1] != "should":
+            recommends = True  # `will stop the diarrhoea`
         elif word in _HAZARDS or word in _PROHIBITIONS:
             prohibits = True
         elif word in _RECOMMENDATIONS or (header and word in _PLANS):
@@ -1142,7 +1275,9 @@ def _polarity(part: list[str], header: bool = False) -> tuple[bool, bool]:
         elif word == "feed":
             recommends = recommends or place == 0 or part[place - 1] in _BEFORE_FEED
         elif word == "with":
-            recommends = recommends or (place > 0 and part[place - 1] in _WITH)
+            recommends = recommends or (place > 0 and part[place - 1] in _WITH) or "treat" in part[:place]
+        elif word == "will":
+            recommends = recommends or part[place + 1 : place + 2] not in ([], *([one] for one in _WILL_NOT))
         elif word in _PASSIVE:
             recommends = recommends or any(one in _PASSIVE_LEADS for one in part[max(0, place - 2) : place])
         elif word in _MODALS:
@@ -1153,7 +1288,7 @@ def _polarity(part: list[str], header: bool = False) -> tuple[bool, bool]:
 def _has_dose(part: list[str]) -> bool:
     """Whether a figure with a unit of dose, or a count of tablets, stands in these words."""
     for place, word in enumerate(part):
-        if word in _PIECES and not (
+        if (word in _PIECES or word in _MEASURES) and not (
             _COUNTS.isdisjoint(one if one[0].isalpha() else "1" for one in part[max(0, place - 3) : place])
             and _OFTEN.isdisjoint(part[place + 1 : place + 6])
         ):
@@ -1183,6 +1318,9 @@ def _praises(part: list[str]) -> bool:
                 return True
         elif word in _TREATS:
             if before in _BEFORE_TREAT:
+                return True
+        elif word in ("only", "just", "merely"):
+            if not _SMALL.isdisjoint(part[place + 1 : place + 4]):
                 return True
         elif word in _TOXIN_PRAISE or (word in _MODALS and not _AFTER_MODAL.isdisjoint(part[place + 1 : place + 4])):
             return True
@@ -1221,7 +1359,7 @@ def _leans_on(words: list[str], topic: _Topic) -> bool:
 
 def _per_kg(given: Medication, target: Patient) -> PerKg | None:
     """One administration [unit/kg] of a dose as read; None where a weight or a strength is missing, or it is a rate."""
-    if any(one in ("h", "min", "L", "dL", "g", "m2") for one in given.per):
+    if any(one in ("h", "min", "L", "dL", "g") for one in given.per):
         return None
     amount, unit, per = given.amount_max or given.amount, given.unit, given.per[:1]
     if amount is None and given.strength is not None:
@@ -1242,9 +1380,15 @@ def _per_kg(given: Medication, target: Patient) -> PerKg | None:
         single = units.convert(inside_unit, f"{numerator}/{per[0]}", f"{numerator}/kg")
     elif target.weight_kg is not None and per in ((), ("day",), ("dose",), ("animal",)):
         single = inside_unit / target.weight_kg
+    elif target.weight_kg is not None and per == ("m2",) and target.species is not None and target.species.surface_k:
+        surface = dosing.surface_m2(target.weight_kg, target.species.surface_k.value)
+        single = inside_unit * surface / target.weight_kg
     else:
         return None
-    return None if single is None else PerKg(single, None, numerator)
+    if single is None:
+        return None
+    often = Decimal(24) / given.interval_h[0] if given.interval_h and 0 < given.interval_h[0] < 24 else Decimal(1)
+    return PerKg(single, single if "day" in given.per else single * often, numerator)
 
 
 def _taken(target: Patient, records: Records) -> list[Drug]:

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.base.errors import BadData
-from app.base.messages import Facts, Rule, Triage
+from app.base.messages import Ask, Caller, Facts, Message, Rule, Text, Triage
 from app.clinic import Clinic, safety, units
 from app.clinic.patient import PatientShape, normalise
 from app.clinic.records import DoseRecord, Records
 from app.clinic.safety import HELD_BYTES_MAX, SafetyGuard, load_prompts, render_prompt, rules_for
 
 ROOT = Path(__file__).resolve().parents[2]
+CALLER = Caller(1, 1, "internal", frozenset(("chat",)), frozenset(), None, "account", None)
 CHUNKINGS = (1, 7, 40, 10**9)
 CAT = {"species": "cat", "weight_kg": 4}
 DOG = {"species": "dog", "weight_kg": 10}
@@ -282,7 +283,7 @@ def test_a_drug_for_nobody_in_particular_is_listed_as_not_checked(records: Recor
 
 def test_a_dose_in_tablets_can_not_be_judged_without_a_weight(records: Records) -> None:
     guard = SafetyGuard(facts({"species": "cat"}), records, "clinician")
-    text = "Give carprofen 440 mg. Or gabapentin 5 L, or carprofen 2 tablets, or methimazole 2 mg/kg."
+    text = "Give prednisolone 440 mg. Or gabapentin 5 L, or prednisolone 2 tablets, or methimazole 2 mg/kg."
 
     assert through(guard, text, 8) == text
 
@@ -456,7 +457,7 @@ def test_ten_times_any_recorded_dose_is_stopped_and_the_dose_itself_is_not(recor
                 per = "/kg" if row.basis == "per_kg" else ""
                 day = "/day" if row.per == "day" else ""
                 value = f"{row.dose.max * times:f} {units.spelt(unit[0])}{per}{day}"
-                route = {"LOCAL": "by local infiltration"}.get(row.route, row.route)
+                route = {"LOCAL": "by local infiltration", "EPI": "epidurally"}.get(row.route, row.route)
                 text = f"Give {drug.generic} {value} {route} for this {row.species}."
                 guard = SafetyGuard(facts(patient, jurisdiction=row.country or "EU"), records, "clinician")
                 through(guard, text, 10**9)
@@ -487,3 +488,73 @@ def test_our_own_rules_and_advice_pass_the_guard(records: Records) -> None:
             through(guard, text, 10**9)
             touched += [text for row in guard.interventions if row.action == "replaced"]
     assert len(set(touched)) <= len(texts) * 5 / 1000, touched
+
+
+HIGH = "Deracoxib 2 mg/kg PO q24h can be given to this cat. "
+WAITS = "A swollen belly with dry retching in a Great Dane can safely wait until Monday."
+
+
+@pytest.mark.parametrize("size", [1, 7, 10**9])
+def test_a_high_finding_is_marked_once_for_a_vet_and_replaced_for_an_owner(records: Records, size: int) -> None:
+    vet, owner = (SafetyGuard(facts(CAT), records, audience) for audience in ("clinician", "owner"))
+    said = through(vet, HIGH * 2, size)
+
+    assert said.startswith(HIGH.rstrip() + " [Mark: ")
+    assert said.count("[Mark: ") == 1
+    assert said.count("can be given to this cat.") == 2
+    assert [(row.action, row.severity, row.withheld_sha256) for row in vet.interventions] == [
+        ("annotated", "high", None)
+    ]
+    assert "can be given" not in through(owner, HIGH, size)
+    assert [row.action for row in owner.interventions] == ["replaced"]
+
+
+@pytest.mark.parametrize(
+    ("patient", "text", "rule"),
+    [
+        (CAT, "Make your cat vomit at home with a tablespoon of hydrogen peroxide.", "hydrogen-peroxide-cat"),
+        ({"species": "horse", "weight_kg": 500}, "Make the horse vomit to relieve the stomach.", "emesis-impossible"),
+        ({"species": "rabbit", "weight_kg": 2}, "Induce vomiting with warm water.", "emesis-impossible"),
+        (DOG, "Make him vomit right away after the drain cleaner.", "emesis-contraindicated"),
+        (DOG, WAITS, "emergency-delayed"),
+        (DOG, "Use two tablespoons of table salt in water to make your dog vomit.", "toxin-salt"),
+    ],
+)
+def test_advice_that_harms_without_a_drug_is_stopped_too(
+    records: Records, patient: dict[str, Any], text: str, rule: str
+) -> None:
+    guard = SafetyGuard(facts(patient), records, "owner")
+
+    assert "[Withheld" in through(guard, text, 5)
+    assert [row.rule for row in guard.interventions] == [rule]
+
+
+@pytest.mark.parametrize(
+    ("patient", "text"),
+    [
+        ({"species": "horse", "weight_kg": 500}, "Never try to make a horse vomit."),
+        (DOG, "Do not make him vomit after the drain cleaner; call now."),
+        (DOG, "Your vet may induce vomiting within two hours."),
+        (DOG, "A swollen belly with dry retching can't wait until Monday."),
+        (DOG, "A mild limp can wait until Monday."),
+        (DOG, "Watch her at home for a day if she eats and drinks."),
+        (DOG, "The owner had given 400 mg of ibuprofen before presentation."),
+        (CAT, "The dog permethrin in the cupboard stays there: it kills cats."),
+        (CAT, "Enrofloxacin 5 mg/kg PO once daily; do not exceed this in cats."),
+    ],
+)
+def test_the_same_words_as_a_warning_or_with_cause_pass(records: Records, patient: dict[str, Any], text: str) -> None:
+    guard = SafetyGuard(facts(patient), records, "owner")
+
+    assert through(guard, text, 5) == text
+
+
+def test_an_emergency_of_the_conversation_may_not_be_told_to_wait(clinic: Clinic) -> None:
+    """The sentence itself need not name the sign."""
+    words = "My dog's belly is swollen and he retches without bringing anything up."
+    told = clinic.facts_for(Ask(CALLER, "vetx-23", (Message("user", (Text(words),)),), audience="owner"))
+    assert told.triage is not None and told.triage.level == "emergency"
+    guard = SafetyGuard(told, clinic.records, "owner")
+
+    assert "[Withheld" in through(guard, "You can wait and see how he is tomorrow.", 6)
+    assert [row.rule for row in guard.interventions] == ["emergency-delayed"]
