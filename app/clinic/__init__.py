@@ -15,7 +15,7 @@ from app.base.messages import Ask, Facts
 from app.clinic import assessment, calculators, differentials, labs, listing, reading, triage
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
-from app.clinic.findings import VitalSaid, vital, vitals_in
+from app.clinic.findings import VitalSaid, vital, vitals_said
 from app.clinic.formulas import Formulas
 from app.clinic.kept import kept_all
 from app.clinic.lexicon import lexicon
@@ -172,12 +172,12 @@ class Clinic:
         if not asked.text and not asked.vitals:
             raise Invalid("Say what is the matter.", code="missing_required_parameter", param="text")
         law = asked.jurisdiction or jurisdiction
-        read = reading.read(asked.text or "", self.records)
+        read = reading.read(asked.text or "", self.records, signs=False)
         patient = self._patient(asked, read, today)
         said, other = triage.stated(read, self.records)
         shape = patient.shape
         not_checked: list[Json] = []
-        vitals, unjudged = triage.judged(_vitals(asked, not_checked), shape, self.records)
+        vitals, unjudged = triage.judged(_vitals(asked, read, not_checked), shape, self.records)
         met = [row for row in said.exposures if row.status == "happened"]
         exposures = [assess(patient, [_met(row)], self.records, law, asked.audience) for row in met]
         for row, answer in zip(met, exposures, strict=True):
@@ -232,6 +232,10 @@ class Clinic:
                 differentials.value_given(self.records.analytes.get(one.name), one.name, fields, patient, evidence)
         if asked.text:
             differentials.text_given(asked.text, self.records, evidence)
+        if said is not None:
+            vitals, unjudged = triage.judged(vitals_said(said), patient.shape, self.records)
+            differentials.vitals_given(vitals, self.records, evidence)
+            evidence.not_checked += unjudged
         uncovered = self._uncovered(patient)
         covered = not uncovered
         found = list(evidence.given.values()) if covered else []
@@ -477,7 +481,7 @@ def _met(row: reading.Exposure) -> Exposed:
     )
 
 
-def _vitals(asked: TriageBody, not_checked: list[Json]) -> list[VitalSaid]:
+def _vitals(asked: TriageBody, read: reading.Reading, not_checked: list[Json]) -> list[VitalSaid]:
     """The vital signs of a body, then those of its text that the body does not give; unknown ones are noted."""
     found: dict[str, VitalSaid] = {}
     for row in asked.vitals:
@@ -488,7 +492,7 @@ def _vitals(asked: TriageBody, not_checked: list[Json]) -> list[VitalSaid]:
             )
         else:
             found.setdefault(one.name, one)
-    for one in vitals_in(asked.text or ""):
+    for one in vitals_said(read):
         found.setdefault(one.name, one)
     return list(found.values())
 

@@ -19,10 +19,11 @@ Json = dict[str, Any]
 Key = tuple[str, str]
 
 ORDER = (
-    "Listed: what explains at least half of the findings given, or has one of them as a cardinal sign. Conditions that "
-    "must not be missed come first. Within each part the stronger fit comes first: a cardinal sign counts more than a "
-    "common one, a common one more than a possible one, each the more the fewer conditions of the species share it; "
-    "findings and signalment against count back. Then the more urgent, then the alphabet. It is an order, not a chance."
+    "Listed: what explains at least half as many of the findings as the condition that explains most. Conditions that "
+    "must not be missed come first; those of them that explain less are named in left_out. Within each part the "
+    "stronger fit comes first: a cardinal sign counts more than a common one, a common one more than a possible one, "
+    "each the more the fewer conditions of the species share it; findings and signalment against count back. Then the "
+    "more urgent, then the alphabet. It is an order, not a chance."
 )
 LISTED_MAX = 20
 _TESTS_MAX = 12
@@ -66,8 +67,8 @@ class _Case:
     against: list[Json] = field(default_factory=list)
     fit: int = 0
     explained: int = 0
-    cardinal: bool = False
     exposed: bool = False
+    unknown: list[Json] = field(default_factory=list)
 
 
 def judge(
@@ -142,7 +143,7 @@ def differentials(
     met = set(poisons)
     species = patient.species_name
     candidates = [row for row in records.conditions.values() if species is None or species in row.species]
-    cases, ruled_out, needs = [], [], []
+    cases, ruled_out = [], []
     shares = _shares(candidates)
     present = [one for one in given if one.direction not in ("absent", "normal")]
     for condition in candidates:
@@ -153,12 +154,14 @@ def differentials(
         if impossible:
             ruled_out.append({"condition": condition.name, "why": impossible})
             continue
-        needs += unknown
+        case.unknown = unknown
         cases.append(case)
-    fitting = [case for case in cases if case.exposed or case.cardinal or case.explained * 2 >= len(present)]
+    most = max((case.explained for case in cases if not case.condition.toxin), default=0)
+    fitting = [case for case in cases if case.exposed or case.explained * 2 >= most]
     listed = sorted((case for case in fitting if case.exposed or not case.condition.toxin), key=_rank)
     poisonings = sorted((case for case in fitting if case.condition.toxin and not case.exposed), key=_rank)
     kept, rest = listed[:LISTED_MAX], [*listed[LISTED_MAX:], *(case for case in cases if case not in fitting)]
+    needs = [row for case in kept for row in case.unknown]
     if species is None and asks_species:
         needs.insert(0, need("species", "conditions and their order differ by species", "What kind of animal is it?"))
     used = [case.condition for case in kept]
@@ -219,7 +222,6 @@ def _weigh(
                 worth = next((times for most, times in _SHARED if shares.get(one.key, 0) <= most), 1)
                 case.fit += _WEIGHTS[finding.weight] * worth
                 case.explained += 1
-                case.cardinal = case.cardinal or finding.weight == "cardinal"
                 what = name if one.kind == "sign" else f"{one.direction} {name}"
                 case.speaks_for.append(_said(one.kind, one.name, finding.weight, what, one.direction))
             elif one.key in contrary:
@@ -465,6 +467,20 @@ def text_given(text: str, records: Records, evidence: Evidence, place: bool = Tr
             direction = lab.direction if lab.state == "stated" else "normal"
             evidence.add("analyte", lab.analyte, direction, text=said, span=list(lab.span) if place else None)
     return found
+
+
+_VITAL_SIGNS = {
+    ("temperature", "H"): "fever", ("temperature", "L"): "low-temperature", ("heart_rate", "H"): "fast-heart",
+    ("heart_rate", "L"): "slow-heart", ("respiratory_rate", "H"): "fast-breathing",
+}  # fmt: skip
+
+
+def vitals_given(rows: Iterable[Mapping[str, Any]], records: Records, evidence: Evidence) -> None:
+    """Vital signs out of their range (rows of `triage.judged`) as signs."""
+    for row in rows:
+        name = _VITAL_SIGNS.get((row["name"], (row["flag"] or "")[:1]), "")
+        if name in records.signs:
+            evidence.add("sign", name, "present", text=row["text"], span=row["span"])
 
 
 def value_given(

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
-from app.clinic.lexicon import Lexicon, Node, lexicon, meant, scan, tokens, vocabulary
-from app.clinic.reading import Animal, Reading, figure
+from app.clinic.lexicon import VITALS, Lexicon, Node, lexicon, meant, scan, tokens, vocabulary
+from app.clinic.reading import Reading
 from app.clinic.reading import Sign as Raised
 from app.clinic.records import Records
 
@@ -484,11 +484,6 @@ def _species_at(place: int, owners: list[tuple[int, str]]) -> str | None:
     return owners[max(0, bisect_right(owners, place, key=lambda row: row[0]) - 1)][1]
 
 
-def animals_of(reading: Reading) -> tuple[Animal, ...]:
-    """The animals of a text that are one individual, not a kind."""
-    return tuple(animal for animal in reading.animals if not animal.several) or reading.animals
-
-
 # -- vital signs ---------------------------------------------------------------------------------------------------
 
 
@@ -502,26 +497,28 @@ class VitalSaid:
     span: tuple[int, int] | None = None
 
 
-_VITAL_WORDS: dict[str, tuple[str, ...]] = {
+_VITAL_WORDS: Mapping[str, tuple[str, ...]] = {
     "temperature": (
-        "temp", "temperature", "rectal temp", "rectal temperature", "fever of", "temperatura", "fiebre de",
-        "fievre de", "fieber von", "fieber", "febre de", "\u4f53 \u6e29", "t =", "t :",
+        "temperatura", "fiebre de", "fievre de", "fieber von", "fieber", "febre de", "\u4f53\u6e29", "fever of",
+        "temperatur",
     ),
     "heart_rate": (
-        "hr", "heart rate", "heartrate", "pulse", "pulse rate", "heart rate is", "frecuencia cardiaca", "pulso",
-        "frequence cardiaque", "pouls", "herzfrequenz", "puls", "frequencia cardiaca", "\u5fc3 \u7387",
+        "frecuencia cardiaca", "pulso", "frequence cardiaque", "pouls", "herzfrequenz", "puls", "frequencia cardiaca",
+        "\u5fc3\u7387",
     ),
     "respiratory_rate": (
-        "rr", "respiratory rate", "resp rate", "respiration rate", "breathing rate", "respirations", "resp",
-        "sleeping respiratory rate", "frecuencia respiratoria", "frequence respiratoire", "atemfrequenz",
-        "frequencia respiratoria", "\u547c \u5438 \u9891 \u7387",
+        "frecuencia respiratoria", "frequence respiratoire", "atemfrequenz", "frequencia respiratoria",
+        "\u547c\u5438\u9891\u7387",
     ),
-    "capillary_refill": ("crt", "capillary refill", "capillary refill time", "cap refill"),
-    "oxygen_saturation": ("spo2", "oxygen saturation", "o2 sat", "sats", "pulse ox"),
-    "systolic_pressure": ("sbp", "systolic", "systolic pressure", "systolic blood pressure", "bp", "blood pressure"),
 }  # fmt: skip
+_BESIDE_FIGURES: Mapping[str, str] = {name: kind for name, kind in VITALS.items() if not kind.startswith("per ")}
 VITAL_NAMES: Mapping[str, str] = {
-    name.replace(" ", "_"): key for key, names in _VITAL_WORDS.items() for name in (key, *names)
+    name.replace(" ", "_"): kind
+    for name, kind in (
+        *_BESIDE_FIGURES.items(),
+        *((kind, kind) for kind in _BESIDE_FIGURES.values()),
+        *((name, kind) for kind, names in _VITAL_WORDS.items() for name in names),
+    )
 }
 """What a caller may write -> our name."""
 VITAL_UNITS = {
@@ -530,49 +527,37 @@ VITAL_UNITS = {
 }  # fmt: skip
 _VITAL_TRIE: Node = {}
 _GAP = vocabulary("is was of at : = about around approx ~ measured now a the it came back over above de es ist von")
-_RATES = (
-    (("bpm",), "heart_rate"),
-    (("beats", "per", "minute"), "heart_rate"),
-    (("beats", "a", "minute"), "heart_rate"),
-    (("beats", "/", "min"), "heart_rate"),
-    (("breaths", "per", "minute"), "respiratory_rate"),
-    (("breaths", "a", "minute"), "respiratory_rate"),
-    (("breaths", "/", "min"), "respiratory_rate"),
-    (("breaths", "per", "min"), "respiratory_rate"),
-)
 
 
-def vitals_in(text: str) -> tuple[VitalSaid, ...]:
-    """The vital signs with figures in a text, each kind once; Fahrenheit comes back in Celsius."""
+def vitals_said(reading: Reading) -> tuple[VitalSaid, ...]:
+    """The vital signs of a text with their figures, each kind once: what reading has, then those in other languages.
+
+    Bounds (`over 40`) are left out: nothing says how far over.
+    """
+    found = {one.name: VitalSaid(one.name, one.value, one.unit or "", one.span) for one in reading.vitals}
+    found = {one.name: found[one.name] for one in reading.vitals if not one.comparator}
+    for one in _foreign_vitals(reading.text):
+        found.setdefault(one.name, one)
+    return tuple(found.values())
+
+
+def _foreign_vitals(text: str) -> Iterator[VitalSaid]:
     words, matches = scan(text)
     if not any(word[0].isdigit() for word in words):
-        return ()
+        return
     if not _VITAL_TRIE:
         for key, names in _VITAL_WORDS.items():
             for name in names:
                 _enter(_VITAL_TRIE, name, key)
-    found: dict[str, VitalSaid] = {}
-    for place, word in enumerate(words):
-        if not word[0].isdigit():
-            continue
-        for rate, name in _RATES:
-            if tuple(words[place + 1 : place + 1 + len(rate)]) == rate and (value := _value(word)) is not None:
-                found.setdefault(
-                    name, VitalSaid(name, value, "/min", (matches[place].start(), matches[place + len(rate)].end()))
-                )
     for key, start, end in _mentions(words, _VITAL_TRIE):
         at = end
         while at < len(words) and at - end < 4 and words[at] in _GAP:
             at += 1
         if at >= len(words) or not words[at][0].isdigit() or (value := _value(words[at])) is None:
             continue
-        following = words[at + 1] if at + 1 < len(words) else ""
-        if figure(words, at) is not None and following in ("kg", "mg", "ml", "years", "days", "weeks", "months"):
-            continue
-        said = _vital(key, value, following)
+        said = _vital(key, value, words[at + 1] if at + 1 < len(words) else "")
         if said is not None:
-            found.setdefault(key, VitalSaid(*said, (matches[start].start(), matches[at].end())))
-    return tuple(found.values())
+            yield VitalSaid(*said, (matches[start].start(), matches[at].end()))
 
 
 def _value(word: str) -> Decimal | None:
