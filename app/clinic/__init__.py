@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -39,7 +39,11 @@ from app.clinic.records import Records, ruleset
 from app.clinic.safety import Prompts, SafetyGuard, load_prompts, render_prompt
 from app.clinic.units import shown
 
+if TYPE_CHECKING:
+    from app.clinic.drafting import Draft
+
 Json = dict[str, Any]
+TEXT_MAX = 200_000
 
 
 def open_clinic(root: Path) -> Clinic:
@@ -84,6 +88,56 @@ class Clinic:
     def guard(self, facts: Facts) -> SafetyGuard:
         """A guard for one answer of any model."""
         return SafetyGuard(facts, self.records, facts.audience)
+
+    def draft(self, name: str, facts: Facts, said: Sequence[str], today: date | None = None) -> Draft:
+        """The document of that name (`soap`, …) of an assessed conversation.
+
+        Args:
+            said: the user's messages.
+
+        Raises:
+            Invalid: there is no such document.
+        """
+        from app.clinic import documents, drafting  # shapes that only documents need take 10 ms to make
+
+        if name not in documents.KINDS:
+            names = ", ".join(documents.PREFIX + kind for kind in documents.KINDS)
+            raise Invalid(
+                f"There is no document of that name; there are {names}.", param="response_format.json_schema.name"
+            )
+        text, alone = "\n".join(said)[:TEXT_MAX], dict(facts.patients[0]) if len(facts.patients) == 1 else None
+        given = {"text": text, "patient": alone, "audience": facts.audience}
+        case = drafting.Case(
+            facts=facts,
+            said=said,
+            labs=_asked(self.labs, given, today) if facts.analytes and alone is not None else {},
+            differentials=_asked(self.differentials, given, today) if len(facts.patients) < 2 else {},
+            records=self.records,
+            ruleset=self.ruleset,
+        )
+        return drafting.draft(name, case)
+
+    def schemas(self) -> list[Json]:
+        """Every document: its name, and the name that `response_format` takes."""
+        from app.clinic import documents
+
+        return [
+            {"id": kind.name, "object": "schema", "name": documents.PREFIX + kind.name, "description": kind.about}
+            for kind in documents.KINDS.values()
+        ]
+
+    def schema(self, name: str) -> Json:
+        """The JSON Schema of a document, by its name with or without `vetx_`.
+
+        Raises:
+            NotFound: there is no such document.
+        """
+        from app.clinic import documents
+
+        plain = name.removeprefix(documents.PREFIX)
+        if plain not in documents.KINDS:
+            raise NotFound("There is no such schema; GET /v1/schemas lists what there is.", param="name")
+        return documents.schema(plain)
 
     def extract(self, given: ExtractBody | Mapping[str, Any], today: date | None = None) -> Json:
         """What a text says of its animals, drugs, poisons, values and signs, each with its place in the text."""
@@ -444,6 +498,14 @@ def _meant(said: reading.Reading | None, animals: tuple[reading.Animal, ...]) ->
             places = {row.animal for row in said.analytes}
     named = [place for place in places if place is not None]
     return (animals[named[0]],) if len(named) == 1 else ()
+
+
+def _asked(question: Callable[..., Json], given: Json, today: date | None) -> Json:
+    """The answer to a question of the clinic's; {} where the words give it nothing to answer."""
+    try:
+        return question(given, today=today)
+    except Invalid:
+        return {}
 
 
 def _written(text: str, row: reading.Measurement) -> str:
