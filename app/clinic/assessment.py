@@ -155,7 +155,8 @@ def facts_for(
     if unplaced:
         needs.insert(0, _which(known))
     findings = _findings(medications, known, records, jurisdiction, audience, needs, not_checked)
-    met += _poisoned(medications, met, findings, records)
+    too_much = any(_is_too_much(reading.words) for reading in readings)
+    met += _poisoned(medications, met, findings, records, too_much)
     exposures = _exposures(_worth_telling(met, records), known, records, jurisdiction, audience)
     findings += _of_classes(medications, known, findings, records, jurisdiction, audience, needs)
     asks = any(reading.asks_dose for reading in readings) or _wants_dose(readings)
@@ -627,11 +628,11 @@ def _findings(
 
 
 def _poisoned(
-    medications: list[Medication], met: list[Exposure], findings: list[Json], records: Records
+    medications: list[Medication], met: list[Exposure], findings: list[Json], records: Records, too_much: bool
 ) -> list[Exposure]:
-    """Drugs that an animal got and must never get, where they are on record as poisons: permethrin on a cat."""
+    """Drugs that an animal got too much of, or must never get, being on record as poisons: permethrin on a cat."""
     barred = {row["rule"]: row for row in findings if row["severity"] == "absolute" and len(row["drugs"]) == 1}
-    if not barred:
+    if not (barred or too_much):
         return []
     never = [rule for rule in records.rules if rule.id in barred and _is_only_animal(rule.trigger)]
     known = {(one.substance, one.animal) for one in met if one.status == "happened"}
@@ -639,11 +640,25 @@ def _poisoned(
     for one in medications:
         name = fold(one.text) if fold(one.text) in records.toxins_by_name else " ".join(one.drugs)
         toxin = records.toxins_by_name.get(name)
-        if toxin is None or one.status not in ("given", "current") or (toxin.name, one.animal) in known:
+        if one.status not in ("given", "current") or ((toxin.name if toxin else one.text), one.animal) in known:
+            continue
+        if one.status == "given" and too_much:
+            found.append(Exposure(one.text, one.text, one.span, status="happened", animal=one.animal))
+            continue
+        if toxin is None:
             continue
         if any(barred[rule.id]["drugs"] == [*one.drugs] for rule in never):
             found.append(Exposure(toxin.name, one.text, one.span, status="happened", animal=one.animal))
     return found
+
+
+def _is_too_much(words: Sequence[str]) -> bool:
+    """Whether somebody tells of a double dose."""
+    doses = {"dose", "doses", "dosed", "amount"}
+    return "overdosed" in words or any(
+        word in ("double", "twice", "extra", "triple", "wrong") and not doses.isdisjoint(words[place + 1 : place + 4])
+        for place, word in enumerate(words)
+    )
 
 
 def _worth_telling(met: list[Exposure], records: Records) -> list[Exposure]:

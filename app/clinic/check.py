@@ -52,7 +52,7 @@ def check(
 
     Returns:
         `findings`, `checked`, `not_checked`, `needs`, `covered`. An empty `findings` says nothing of what stands in
-        `not_checked`.
+        `not_checked`. Without a species only what two drugs do to each other in any animal is found.
     """
     needs: list[Json] = list(patient.needs)
     not_checked: list[Json] = []
@@ -72,22 +72,21 @@ def check(
         why = "unknown_species" if patient.species_words else "missing_species"
         not_checked += [{"text": entry.written.text, "drug": entry.drug.generic, "why": why} for entry in entries]
         near = records.near_species(patient.species_words) if patient.species_words else []
-        entries = []
+        pairs, entries = entries, []
         covered = False
     else:
-        near, covered = [], bool(entries)
+        near, covered, pairs = [], bool(entries), []
     merged: dict[str, Json] = {}
+    for position, entry in enumerate(pairs):
+        others = [other for place, other in enumerate(pairs) if place != position]
+        matches, _ = rules.hold(patient, _given(entry, None, others), jurisdiction, records)
+        for match in matches:
+            if not match.rule.trigger.species and (match.rule.trigger.co_drug or match.rule.trigger.co_class):
+                _merge(merged, rules.finding(match, _named(match.rule, entry, others), audience))
     for position, entry in enumerate(entries):
         others = [other for place, other in enumerate(entries) if place != position]
         dose = per_kg(entry.written, patient)
-        given = rules.Given(
-            drug=entry.drug,
-            route=entry.written.route,
-            dose_mg_per_kg=dose.single if dose and dose.unit == "mg" else None,
-            co_drugs=frozenset(other.drug.generic for other in others),
-            co_classes=frozenset(name for other in others for name in other.drug.classes),
-        )
-        matches, open_rules = rules.hold(patient, given, jurisdiction, records)
+        matches, open_rules = rules.hold(patient, _given(entry, dose, others), jurisdiction, records)
         for match in matches:
             if match.rule.limit is not None and within_limit(match.rule, dose, patient):
                 continue
@@ -114,6 +113,17 @@ def check(
         "not_checked": not_checked,
         "needs": unique_needs(needs),
     }
+
+
+def _given(entry: Entry, dose: PerKg | None, others: list[Entry]) -> rules.Given:
+    """A drug as it is given, beside the others."""
+    return rules.Given(
+        drug=entry.drug,
+        route=entry.written.route,
+        dose_mg_per_kg=dose.single if dose and dose.unit == "mg" else None,
+        co_drugs=frozenset(other.drug.generic for other in others),
+        co_classes=frozenset(name for other in others for name in other.drug.classes),
+    )
 
 
 def unique_needs(needs: Sequence[Json]) -> list[Json]:

@@ -436,7 +436,9 @@ _PAST = vocabulary("last ago back history previously used in as")
 _NOW = vocabulary("now today tonight again still currently keeps ongoing worse yesterday")
 _WANTS = vocabulary("needs need wants want on due takes taking")
 _AGO = frozenset(("ago", "earlier", "back", "prior", "before"))
-_APART = frozenset((",", "and", "plus", "+", "then", "(", ")", ":", ".", "\n", ";", "with", "for", "has", "is", "or", "?", "!", "but"))
+_APART = frozenset(
+    (",", "and", "plus", "+", "then", "(", ")", ":", ".", "\n", ";", "with", "for", "has", "is", "or", "?", "!", "but")
+)
 _GAP_MAX = 3
 AGE_MONTHS_MAX = 500 * 12
 """Twice what the oldest tortoise reached; more is a slip of the pen."""
@@ -1224,6 +1226,10 @@ class _Reader:
             last += 1
         question = words[min(last, len(words) - 1)] in ("?", "\uff1f")
         modal = not _MODALS.isdisjoint(words[place:first])
+        if words[max(0, first - 1) : first] in (["is"], ["are"]) and not _MODALS.isdisjoint(
+            words[mention.end : mention.end + 2]
+        ):
+            modal = True  # `is Nexgard ok`
         meant_now = best is not None and best[2] == "take" and not words[best[0]].startswith("med")
         if meant_now and best is not None and words[best[0]] not in _BARE:
             question = modal = False  # `is on prednisolone`, also within a question
