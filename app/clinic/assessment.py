@@ -484,6 +484,28 @@ def _shape(animal: Animal, place: int, readings: Sequence[Reading], count: int, 
     return shape
 
 
+def _counted(one: Medication, weight_kg: Decimal) -> Json | None:
+    """Tablets or millilitres of a known strength as an amount and per kg: half a 250 mg tablet for 9.5 kg."""
+    strength = None if one.strength is None else read_strength(*one.strength)
+    pieces = one.volume_ml if strength is not None and strength.per_ml else one.tablets
+    if strength is None or pieces is None:
+        return None
+    amount = pieces * strength.value
+    at = f"{_plain(strength.value)} {spelt(strength.unit)}" + ("/mL" if strength.per_ml else "")
+    dose = f"{_plain(pieces)} {'mL' if strength.per_ml else 'tablets' if pieces > 1 else 'tablet'} of {at}"
+    return {
+        "name": "your figure",
+        "inputs": {"drug": one.drugs[0], "dose": dose, "weight_kg": number(round(weight_kg, 4))},
+        "formula": "count x strength / weight_kg",
+        "result": {
+            "value": number(round(amount, 4)),
+            "unit": strength.unit,
+            "per_kg": number(round(amount / weight_kg, 4)),
+        },
+        "sources": [],
+    }
+
+
 def _current(place: int, readings: Sequence[Reading], count: int, records: Records) -> list[str]:
     """What an animal gets already, as lines."""
     current = [
@@ -493,6 +515,7 @@ def _current(place: int, readings: Sequence[Reading], count: int, records: Recor
         if one.drugs
         and (one.animal == place or (one.animal is None and count == 1))
         and one.status in ("current", "given")
+        and one.choice is None
         and not any(
             met.status == "happened" and (met.text == one.text or _is_toxin(one, met.substance, records))
             for met in reading.exposures
@@ -531,7 +554,8 @@ def _line(one: Medication) -> str:
     name = one.drugs[0] if len(one.drugs) == 1 else one.text
     words = [name]
     if one.tablets is not None and one.strength is not None and "/" not in one.strength[1]:
-        words = [f"{_plain(one.tablets)} tablets of {name} {_plain(one.strength[0])} {one.strength[1]}"]
+        tablets = "tablet" if one.tablets == 1 else "tablets"
+        words = [f"{_plain(one.tablets)} {tablets} of {name} {_plain(one.strength[0])} {one.strength[1]}"]
     elif one.amount is not None:
         unit = "/".join((one.unit, *one.per[:2])).replace("[IU]", "IU")
         words.append(f"{_plain(one.amount_max or one.amount)} {unit}")
@@ -793,7 +817,11 @@ def _own_doses(
     rows: list[Json] = []
     for one in medications:
         weight_kg = None if one.animal is None else known[one.animal].weight_kg
-        if one.amount is None or one.per not in (("kg",), ("lb",)) or weight_kg is None or len(one.drugs) != 1:
+        if weight_kg is None or len(one.drugs) != 1:
+            continue
+        if (counted := _counted(one, weight_kg)) is not None and one.drugs[0] not in barred:
+            rows.append(counted)
+        if one.amount is None or one.per not in (("kg",), ("lb",)):
             continue
         per_kg = convert(one.amount, f"{one.unit}/{one.per[0]}", f"{one.unit}/kg")
         if per_kg is None or one.drugs[0] in barred or not records.drugs[one.drugs[0]].has_record:
@@ -838,7 +866,7 @@ def _doses(
         if key in seen or len(answers) == DOSES_MAX:
             continue
         seen.add(key)
-        strength = one.strength if one.strength is not None and one.tablets is None else None
+        strength = one.strength
         only = _only_strength(one, records) if strength is None else None
         strength = strength or only
         question = DoseQuestion(

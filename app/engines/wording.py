@@ -672,6 +672,13 @@ def _calculations(page: _Page, facts: Facts) -> None:
             if "tablets" in result:
                 volume = f" = {_figure(result['tablets'])} of a {inputs['strength']} tablet or capsule"
             amount = _amount({"min": result.get("value"), "max": result.get("value"), "unit": result.get("unit")})
+            if result.get("per_kg") is not None:
+                each = f"{_figure(result['per_kg'])} {_unit(result.get('unit'))}/kg"
+                lines.append(
+                    f"{inputs.get('drug')}, by your own figure: {inputs.get('dose')} = {amount}; "
+                    f"at {_figure(inputs.get('weight_kg'))} kg that is {each}"
+                )
+                continue
             lines.append(
                 f"{inputs.get('drug')}, by your own figure: {inputs.get('dose')} x "
                 f"{_figure(inputs.get('weight_kg'))} kg = {amount}{volume} (formula: {row.get('formula')}); "
