@@ -12,12 +12,13 @@ from pydantic import ValidationError
 
 from app.base.errors import Invalid, NotFound
 from app.base.messages import Ask, Facts
-from app.clinic import assessment, calculators, differentials, labs, listing, reading, triage
+from app.clinic import assessment, calculators, differentials, listing, reading, triage
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
 from app.clinic.findings import VitalSaid, vital, vitals_said
 from app.clinic.formulas import Formulas
 from app.clinic.kept import kept_all
+from app.clinic.labs import Measured, judge
 from app.clinic.lexicon import lexicon
 from app.clinic.patient import Patient, PatientShape, need, normalise
 from app.clinic.prescribing import DoseQuestion, prescribe
@@ -334,7 +335,7 @@ class Clinic:
             if limits and limits.low is not None and limits.high is not None and limits.low > limits.high:
                 raise Invalid("reference.low is more than high.", param=f"analytes[{place}].reference")
             measured.append(
-                labs.Measured(
+                Measured(
                     name=name,
                     value=row.value,
                     unit=(row.unit or "").strip() or None,
@@ -348,7 +349,7 @@ class Clinic:
         measured += read
         if not measured and not apart:
             raise Invalid("Name at least one value.", code="missing_required_parameter", param="analytes")
-        answer = labs.judge(patient, measured, self.records, self.formulas)
+        answer = judge(patient, measured, self.records, self.formulas)
         if apart:
             answer["not_checked"] += [{"text": name, "why": "another_patient"} for name in apart]
             ask = need("patient", "the text gives values of several animals", "Whose values are these?")
@@ -432,13 +433,13 @@ class Clinic:
     def _read(self, asked: Question) -> reading.Reading | None:
         return reading.read(asked.text, self.records) if asked.text else None
 
-    def _measured(self, said: reading.Reading | None, text: str | None) -> tuple[list[labs.Measured], list[str]]:
+    def _measured(self, said: reading.Reading | None, text: str | None) -> tuple[list[Measured], list[str]]:
         """The laboratory values of a text, each with its name as written, and the names of those of other animals."""
         rows = [row for row in said.analytes if row.name in self.records.analytes] if said is not None else []
         owners = {row.animal for row in rows}
         if said is not None and len(said.animals) > 1 and len(owners) > 1:
             return [], [row.name for row in rows]
-        return [labs.Measured(_written(text or "", row), row.value, row.unit, row.comparator or "") for row in rows], []
+        return [Measured(_written(text or "", row), row.value, row.unit, row.comparator or "") for row in rows], []
 
     def _patient(self, asked: Question, said: reading.Reading | None, today: date | None) -> Patient:
         """The patient of the body, with what only the text says filled in."""
@@ -493,7 +494,7 @@ def _meant(said: reading.Reading | None, animals: tuple[reading.Animal, ...]) ->
     """The one of several animals that the text gives something to; none where that is not one."""
     places: set[int | None] = set()
     if said is not None:
-        places = {row.animal for row in (*said.exposures, *said.medications)}
+        places = {row.animal for row in said.exposures} | {row.animal for row in said.medications}
         if not places - {None}:
             places = {row.animal for row in said.analytes}
     named = [place for place in places if place is not None]

@@ -35,8 +35,8 @@ def named(name: str) -> Calculator:
     if found is not None:
         return found
     near = difflib.get_close_matches(wanted, ALL, n=3, cutoff=0.5)
-    tail = f"; near it: {', '.join(near)}" if near else f": {', '.join(ALL)}"
-    raise Invalid(f"No calculator has that name{tail}.", param="calculator")
+    tail = f" Near it: {', '.join(near)}." if near else ""
+    raise Invalid(f"No calculator has that name.{tail} There are: {', '.join(ALL)}.", param="calculator")
 
 
 def calculate(

@@ -29,7 +29,13 @@ _ACUTE = frozenset(
 """Analytes whose critical values endanger life within hours; those of others are urgent."""
 _ORDER = {"LL": 0, "HH": 0, "L": 1, "H": 1, None: 2, "N": 3}
 _YOUNG_MONTHS = 4
-_SHORT = {"pt": "prothrombin time", "bhba": "beta-hydroxybutyrate", "ketones": "beta-hydroxybutyrate"}
+_SHORT = {
+    "pt": "prothrombin time", "bhba": "beta-hydroxybutyrate", "ketone": "beta-hydroxybutyrate", "mg": "magnesium",
+    "ketones": "beta-hydroxybutyrate", "img": "ionised magnesium", "p": "phosphorus", "co2": "bicarbonate",
+    "got": "ast", "ap": "alp", "bil": "total bilirubin", "amy": "amylase", "lac": "lactate", "neu": "neutrophils",
+    "lym": "lymphocytes", "eo": "eosinophils", "band": "band neutrophils", "sg": "urine specific gravity",
+    "ua": "uric acid", "ba": "bile acids", "specfpl": "pancreatic lipase",
+}  # fmt: skip
 """What panels print and free text can't mean, because it is also another word."""
 _RED = frozenset(("pcv", "rbc", "haemoglobin"))
 

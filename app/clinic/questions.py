@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from app.base.errors import Invalid
+from app.clinic.calculators import ALL as CALCULATORS
 from app.clinic.patient import Figure, Line, Medications, PatientShape, Positive, Shape, Span, Word
 
 Jurisdiction = Literal["US", "EU", "UK", "CA", "AU"]
@@ -194,7 +195,9 @@ class LabsBody(Question):
 class CalculateBody(Question):
     """A calculator by name, with its inputs."""
 
-    calculator: Word = Field(description="Its name, as GET /v1/clinic/calculators lists it.")
+    calculator: Word = Field(
+        description="Its name, as GET /v1/clinic/calculators lists it.", json_schema_extra={"enum": [*CALCULATORS]}
+    )
     inputs: Annotated[dict[str, Any], Field(max_length=50)] = Field(
         default_factory=dict,
         description='By name: a number, {"value", "unit"} or words, like {"dose": "5 mcg/kg/min"}.',

@@ -13,6 +13,8 @@ QUESTIONS: list[tuple[str, dict[str, Any], str]] = [
     ("dose", {"patient": DOG, "drug": "meloxicam"}, "doses"),
     ("exposure", {"patient": DOG, "substance": "raisins"}, "severity"),
     ("check", {"patient": DOG, "drugs": ["carprofen 25 mg PO BID"]}, "findings"),
+    ("labs", {"patient": DOG, "analytes": [{"name": "K", "value": 7.9, "unit": "mmol/L"}]}, "results"),
+    ("calculate", {"patient": DOG, "calculator": "shock_bolus"}, "result"),
 ]
 WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("dose", {"patient": {"specie": "dog"}}, "patient.specie", "unknown_parameter"),
@@ -24,6 +26,12 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("exposure", {"exposures": [{"amount": 1}]}, "exposures[0].substance", "missing_required_parameter"),
     ("check", {"drugs": [{"amount": 1}]}, "drugs[0].name", "missing_required_parameter"),
     ("check", {"patient": {"medications": ["x", 3]}}, "patient.medications[1]", "invalid_value"),
+    ("labs", {}, "analytes", "missing_required_parameter"),
+    ("labs", {"analytes": [{"name": "K", "value": "7"}]}, "analytes[0].value", "invalid_value"),
+    ("calculate", {}, "calculator", "missing_required_parameter"),
+    ("calculate", {"calculator": "nonsense"}, "calculator", "invalid_value"),
+    ("calculate", {"calculator": "cpr", "inputs": {"colour": 1}}, "inputs.colour", "unknown_parameter"),
+    ("calculate", {"calculator": "cpr", "inputs": {"weight_kg": {"value": []}}}, "inputs.weight_kg", "invalid_value"),
     ("extract", {}, "text", "missing_required_parameter"),
     ("extract", {"text": "x", "colour": 1}, "colour", "unknown_parameter"),
 ]
@@ -33,6 +41,7 @@ LISTS = [
     ("drugs", "meloxicam"),
     ("toxins", "chocolate"),
     ("analytes", "creatinine"),
+    ("calculators", "iris_ckd"),
 ]
 
 

@@ -13,6 +13,7 @@ from app.clinic import Clinic
 from app.clinic.calculators import ALL, calculate
 from app.clinic.formulas import Coefficient, Formulas
 from app.clinic.patient import PatientShape, normalise
+from app.clinic.words import describe_calculate
 
 DOG, CAT, HORSE = {"species": "dog"}, {"species": "cat"}, {"species": "horse"}
 DOG_20 = {"species": "dog", "weight_kg": 20}
@@ -466,7 +467,7 @@ def test_a_wrong_input_is_refused_by_name(clinic: Clinic, calculator: str, input
 def test_an_unknown_calculator_is_refused_with_the_nearest_names(clinic: Clinic) -> None:
     with pytest.raises(Invalid, match="anion_gap") as error:
         ask(clinic, "anion gaps", {})
-    with pytest.raises(Invalid, match="iris_ckd"):
+    with pytest.raises(Invalid, match="There are: dose, cri"):
         ask(clinic, "zzzzzz", {})
 
     assert error.value.param == "calculator"
@@ -514,6 +515,23 @@ def test_values_are_read_from_words(clinic: Clinic) -> None:
 
     assert result(answer) == (pytest.approx(18.0282, rel=1e-4), "ratio")
     assert answer["patient"]["weight_kg"] == 8
+
+
+def test_a_person_can_read_it(clinic: Clinic) -> None:
+    sheet = describe_calculate(ask(clinic, "cpr", {}, DOG_20))
+    unweighed = describe_calculate(ask(clinic, "cpr", {}, DOG))
+    stage = describe_calculate(ask(clinic, "iris_ckd", {"creatinine": 4}, CAT))
+    gap = describe_calculate(ask(clinic, "upc", {"urine_protein": 30, "urine_creatinine": 100}, CAT))
+    asked = describe_calculate(ask(clinic, "energy", {}, DOG_20))
+    regenerates = describe_calculate(ask(clinic, "absolute_reticulocytes", {"reticulocyte_percent": 9, "rbc": 3}, DOG))
+
+    assert "- epinephrine IV: 0.2 mg = 0.2 mL of 1 mg/mL, every 3 to 5 minutes" in sheet
+    assert "- epinephrine IV: not computed" in unweighed
+    assert "IRIS stage of chronic kidney disease: IRIS stage 3\n" in stage
+    assert "Urine protein to creatinine: 0.3\n" in gap
+    assert "(moderate)" in regenerates
+    assert "Resting and maintenance energy: not computed" in asked
+    assert "Please say: Which coefficient" in asked
 
 
 def test_every_calculator_is_listed_with_an_example_that_holds(clinic: Clinic) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from app.base.errors import Invalid
 from app.clinic import Clinic
+from app.clinic.words import describe_labs
 
 Row = tuple[Any, ...]
 DOG, CAT, HORSE, COW, RABBIT = ({"species": name} for name in ("dog", "cat", "horse", "cattle", "rabbit"))
@@ -397,6 +398,23 @@ def test_a_wrong_body_names_its_field(clinic: Clinic, body: dict[str, Any], para
         clinic.labs(body)
 
     assert error.value.param == param
+
+
+def test_a_person_can_read_it(clinic: Clinic) -> None:
+    rows = [("K", 7.9, "mmol/L"), ("Na", 128, "mmol/L"), ("foo", 3, "x"), ("USG", 1.02), ("creatinine", 3, "mg/dL"),
+            {"name": "ALT", "value": 30, "unit": "U/L", "reference": {"high": 90}}]  # fmt: skip
+    text = describe_labs(judge(clinic, {"species": "dog", "weight_kg": 12}, *rows))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+
+    assert lines[:3] == ["Patient: dog, 12 kg", "URGENCY: EMERGENCY", "Critical: potassium"]
+    assert "potassium 7.9 mmol/L 4.1-5.4 HH 1.46 x upper limit" in lines
+    assert "alt 30 U/L -90 (yours) N" in lines
+    assert "foo 3 x not on record -" in lines
+    assert "sodium:potassium: 16.2025" in text
+    assert "IRIS stage 3" in text
+    assert "! emergency: potassium 7.5 mEq/L or more." in text
+    assert "Sources:" in text
+    assert describe_labs(judge(clinic, DOG, ("ALT", 30, "U/L"))).startswith("Patient: dog\n")
 
 
 def test_any_values_of_any_species_give_an_answer(clinic: Clinic) -> None:
