@@ -462,6 +462,8 @@ _ADVICE = (
     "vomit", "emesis", "throw up", "puke", "induce vomiting", "inducing vomiting", "can wait", "could wait", "may wait",
     "safely wait", "wait until", "wait till", "wait and see", "just wait", "simply wait", "wait a", "wait one",
     "wait two", "wait three", "wait several", "wait another", "no need to", "no reason to", "at home", "overnight",
+    "throws up", "vomits", "pukes", "on its own", "on his own",
+    "on her own", "on their own", "days before", "week before", "weeks before",
 )  # fmt: skip
 """What begins advice that may harm without a drug's name: the guard looks at such sentences too."""
 _BEFORE_NAMES = vocabulary("a an any my of old one our some the two")

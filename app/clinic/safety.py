@@ -310,7 +310,10 @@ _PROHIBITIONS = vocabulary(
 _HAZARDS = vocabulary(
     "toxic poisonous dangerous fatal deadly lethal harmful harm hazardous poison danger risk risks risky"
 )
-_HARMLESS_NOUNS = frozenset(("hurt", "problem", "problems", "trouble", "contraindicated", "contraindication"))
+_HARMLESS_NOUNS = frozenset(
+    ("hurt", "problem", "problems", "trouble", "contraindicated", "contraindication", "damage", "bother", "issue",
+     "issues", "emergency")
+)  # fmt: skip
 _RECOMMENDATIONS = vocabulary(
     "give giving gives administer administering use using try start starting offer prescribe dosing take takes "
     "taking safe safely ok okay fine recommend recommended recommends suggest suggested advise suitable "
@@ -340,6 +343,13 @@ _CONDITIONS = vocabulary("unlike instead rather if when whether before after unl
 _IMPERATIVES = vocabulary("give use try administer start offer apply inject feed gib")
 _CONCESSIONS = frozenset(("although", "though", "while", "whereas", "despite"))
 _PAST = vocabulary("gave took received got ago yesterday already had")
+_DESCRIBES = vocabulary(
+    "is are was were contains contain called brand belongs found named known means includes include call phone ring "
+    "contact drop drops damage damages hurt hurts lead leads affect affects fail fails signs symptoms emergency bring "
+    "show tell packet package packaging label photo write note ask asked store lock reach away cupboard"
+)
+"""Words that tell what a thing is or does; without any, a drug named to an owner is taken to be for the animal."""
+_EXCEPTIONS = frozenset(("heartworm", "topical", "ophthalmic", "eye", "preventive", "prevention"))
 _ADDED = frozenset(("add", "combine", "continue", "keep"))
 _TOGETHER = frozenset(("and", "with", "plus", "+", "together", "alongside", "add", "top"))
 _STOPS_SIGNS = frozenset(("will", "to", "can", "may", "could", "would", "help", "helps", "should"))
@@ -347,6 +357,7 @@ _WILL_NOT = frozenset(("not", "need", "kill", "make", "die", "require", "want"))
 _SMALL = vocabulary("upset upsets mild mildly little minor slight slightly irritate irritates small")
 _MAKE_VOMIT = re.compile(
     r"\b(?:make|making|get|getting|have)\b(?:\s+[\w'-]+){1,4}?\s+(?:to\s+)?(?:vomit|throw up|puke)\b"
+    r"|\buntil (?:he|she|it|they) (?:vomits?|throws? up|pukes?)\b"
     r"|\b(?:induce|inducing|trigger|provoke|force)\b(?:\s+[\w'-]+){0,3}?\s+(?:vomiting|emesis)\b"
 )
 _MAY_WAIT = re.compile(
@@ -357,6 +368,9 @@ _MAY_WAIT = re.compile(
     r" (?:more )?(?:days?|nights?|weeks?)\b"
     r"|\bno (?:need|reason) to (?:rush|hurry|see a vet|call|go|visit)\b"
     r"|\b(?:watch|monitor|observe) (?:him|her|it|them|the \w+) (?:at home|overnight)\b"
+    r"|\bfor (?:a few|a couple of|two|three|several|[0-9]+) (?:days?|weeks?) before (?:going|calling|seeing|you)\b"
+    r"|\b(?:resolve|pass|clear|settle|start|stop|heal|go away|get better)s?\b[^.;]{0,24}"
+    r"\bon (?:its|his|her|their) own\b"
 )
 _SPEAKERS = vocabulary("you owner owners client i she he they re were")
 _FRESH = vocabulary("just you so then")
@@ -808,7 +822,7 @@ class _Judge:
         self._not_checked = not_checked
         self._animals: tuple[Patient, ...] | None = None
         self._generic: dict[str, Patient] = {}
-        self._forbidden: dict[tuple[str, int, Decimal | None, str | None, frozenset[str]], RuleRecord | None] = {}
+        self._forbidden: dict[tuple[Any, ...], RuleRecord | None] = {}
 
     @property
     def patients(self) -> tuple[Patient, ...]:
@@ -859,7 +873,9 @@ class _Judge:
             advises = not prohibits and not conditional and not asks and not past
             if about[0].toxin is not None and not about[0].drugs:
                 recommends = _praises(part) or (recommends and dosed)
-            advises = advises and (recommends or (dosed and bool(inside)))
+            advises = advises and (
+                recommends or (bool(inside) and (dosed or (self._audience == "owner" and _DESCRIBES.isdisjoint(part))))
+            )
             quoted = _is_quoted(text, starts, about[0].start, words)
             own = [one for one in species if start <= one[0] < end]
             meant_here = self._targets(own, denied, header, words) if own else targets
@@ -890,9 +906,13 @@ class _Judge:
         if found is None:
             return None
         begin = max(low.rfind(mark, 0, found.start()) for mark in (",", ";", ":", "but", "and")) + 1
-        if _polarity(tokens(low[begin : found.end()])[0])[0]:
+        if not found[0].startswith("no ") and not _NEGATORS.isdisjoint(tokens(low[begin : found.end()])[0]):
             return None
-        return self._vomiting(spots, targets) if _MAKE_VOMIT.search(low) else self._delay(text)
+        if _MAKE_VOMIT.search(low):
+            return self._vomiting(spots, targets)
+        met = (self._records.toxins[spot.toxin] for spot in spots if spot.toxin is not None)
+        poisons = ((toxin, target) for toxin in met for target in targets if _is_grave(toxin, target))
+        return next((self._poison(toxin, target) for toxin, target in poisons), None) or self._delay(text)
 
     def _vomiting(self, spots: list[_Spot], targets: list[Patient]) -> Verdict | None:
         """Why this animal must not be made to vomit: its kind can't, or what it swallowed burns or chokes twice."""
@@ -1030,33 +1050,42 @@ class _Judge:
         for generic in spot.drugs:
             given = next((one for one in here.doses if generic in one.drugs), None)
             per_kg = None if given is None else _per_kg(given, target)
-            found = self._rule(self._records.drugs[generic], target, per_kg, here.route, here.beside - {generic})
+            found = self._rule(
+                self._records.drugs[generic], target, per_kg, here.route, here.beside - {generic}, here.words
+            )
             if found is not None:
                 return self._says(found, generic, target)
         for name in spot.classes:
             drug = next((one for one in self._records.drugs.values() if name in one.classes), None)
-            found = None if drug is None else self._rule(drug, target, None, here.route, frozenset())
+            found = None if drug is None else self._rule(drug, target, None, here.route, frozenset(), here.words)
             if found is not None and name in found.classes:
                 return self._says(found, name.replace("_", " "), target)
         if spot.toxin is not None and not spot.drugs:
             toxin = self._records.toxins[spot.toxin]
             harmed = {name for one in toxin.thresholds for name in one.species}
             harmed |= {name for none in toxin.no_thresholds for name in none.species}
+            counted = any("0" <= word[0] <= "9" for word in here.words)
             if (target.species_name in toxin.no_safe_amount_species and _praises(here.words)) or (
-                here.measured and target.species_name in harmed
+                target.species_name in harmed and (here.measured or (_praises(here.words) and not counted))
             ):
                 return self._poison(toxin, target)
         return None
 
     def _rule(
-        self, drug: Drug, target: Patient, dose: PerKg | None, route: str | None, beside: frozenset[str]
+        self,
+        drug: Drug,
+        target: Patient,
+        dose: PerKg | None,
+        route: str | None,
+        beside: frozenset[str],
+        words: Sequence[str] = (),
     ) -> RuleRecord | None:
         """The gravest rule that forbids this drug, at this dose, to this animal.
 
         A rule of medicine goes before a law, which may not be that of the reader's country.
         """
         single = dose.single if dose is not None and dose.unit == "mg" else None
-        key = (drug.generic, id(target), single, route, beside)
+        key = (drug.generic, id(target), single, route, beside, _EXCEPTIONS.intersection(words))
         if key not in self._forbidden:
             others = [one for one in _taken(target, self._records) if one.generic != drug.generic]
             others += [self._records.drugs[name] for name in beside]
@@ -1072,7 +1101,8 @@ class _Judge:
                 match.rule
                 for match in matches
                 if _route_is_said(match.rule, route)
-                and (match.rule.severity == "absolute" or not match.assumed)
+                and (match.rule.severity == "absolute" or not self._is_assumed(match))
+                and not _is_excepted(match.rule, words)
                 and (
                     match.rule.action == "forbid"
                     or (match.rule.action == "limit" and _exceeds(match.rule, dose, target))
@@ -1082,6 +1112,11 @@ class _Judge:
                 holding, key=lambda rule: (rules.RANKS[rule.severity], bool(rule.trigger.jurisdiction)), default=None
             )
         return self._forbidden[key]
+
+    def _is_assumed(self, match: rules.Match) -> bool:
+        """Whether a high rule holds by an assumption only: of the animal, or of the country where an owner reads it."""
+        foreign = bool(match.rule.trigger.jurisdiction) and self._facts.jurisdiction is None
+        return bool(match.assumed) or (foreign and self._audience == "owner")
 
     def _says(self, rule: RuleRecord, named: str, target: Patient) -> Verdict:
         """The rule's own words. Where no country is known the strictest rule holds, whoever reads it."""
@@ -1169,6 +1204,20 @@ def _exceeds(rule: RuleRecord, dose: PerKg | None, target: Patient) -> bool:
     if dose is None or rule.limit is None or ("/" not in rule.limit.unit and target.weight_kg is None):
         return False
     return not within_limit(rule, dose, target)
+
+
+def _is_excepted(rule: RuleRecord, words: Sequence[str]) -> bool:
+    """Whether words name what the rule excepts: `heartworm-dose ivermectin`."""
+    return bool(rule.except_words) and not _EXCEPTIONS.intersection(words).isdisjoint(
+        units.fold(rule.except_words).split()
+    )
+
+
+def _is_grave(toxin: Toxin, target: Patient) -> bool:
+    """Whether any amount of it may be severe for this kind of animal."""
+    return target.species_name in toxin.no_safe_amount_species or any(
+        one.band in ("severe", "life_threatening") and target.species_name in one.species for one in toxin.no_thresholds
+    )
 
 
 def _value(threshold: Threshold) -> Decimal:
@@ -1313,7 +1362,11 @@ def _praises(part: list[str]) -> bool:
     """Whether words call something good to eat."""
     for place, word in enumerate(part):
         before = part[place - 1] if place else ""
-        if word == "feed":
+        if word in _NEGATORS:
+            ahead = part[place + 1 : place + 4]
+            if not (_HARMLESS_NOUNS.isdisjoint(ahead) and _HAZARDS.isdisjoint(ahead)):
+                return True
+        elif word == "feed":
             if not place or before in _BEFORE_FEED:
                 return True
         elif word in _TREATS:
