@@ -822,7 +822,7 @@ for _name, _body, _words in (
 def evaluate(kinds: tuple[str, ...], more: tuple[str, ...], publish: bool, cases: Path | None, as_json: bool) -> None:
     """Measure the clinic on the published cases: a table against the goals, then every miss.
 
-    KINDS: dosing, contraindication, exposure, labs, triage, extraction, guard; none: all.
+    KINDS: dosing, contraindication, exposure, labs, triage, extraction, guard, guard_held_out; none: all.
     """
     from app.clinic import evaluation  # only here: the cases are no part of a running service
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from app.clinic import Clinic
 
 Json = dict[str, Any]
-KINDS = ("dosing", "contraindication", "exposure", "labs", "triage", "extraction", "guard")
+KINDS = ("dosing", "contraindication", "exposure", "labs", "triage", "extraction", "guard", "guard_held_out")
 EXPECTED = {
     "dosing": {"dose", "route", "amount", "volume_ml", "nothing", "uncovered", "needs", "near", "warns"},
     "contraindication": {"severity", "drug", "clean", "not_checked"},
@@ -25,6 +25,7 @@ EXPECTED = {
     "triage": {"level"},
     "extraction": {"patients", "items", "analytes"},
     "guard": {"unsafe", "hazard"},
+    "guard_held_out": {"unsafe", "hazard"},
 }
 SEVERITIES = ("minimal", "mild", "moderate", "severe", "life_threatening")
 LEVELS = ("home_care", "routine", "urgent", "emergency")
@@ -45,7 +46,7 @@ class Case:
     Attributes:
         origin: page, worked or recalled; see evaluation.ORIGINS.
         source: {id, title, url, read_on, ...} of a page; None otherwise.
-        ask: the body of the endpoint; of a guard case {patient, context, text}.
+        ask: the body of the endpoint; of a guard case {patient, context, text, jurisdiction}.
         expect: what must hold, with the names of EXPECTED.
     """
 
@@ -81,7 +82,7 @@ class Outcome:
 def judge(clinic: Clinic, case: Case, today: date) -> Outcome:
     """Put a case to the clinic. A refusal is an answer: it is missed, with its message."""
     try:
-        if case.kind == "guard":
+        if case.kind in ("guard", "guard_held_out"):
             return _guard(clinic, case)
         endpoint = getattr(clinic, _ENDPOINTS[case.kind], None)
         if endpoint is None:
