@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -91,6 +91,7 @@ class _Page:
     nearest: list[str] = field(default_factory=list)
     urgencies: list[str] = field(default_factory=list)
     critical: list[str] = field(default_factory=list)
+    patterns: list[Json] = field(default_factory=list)
 
 
 def judge(patient: Patient, measured: Sequence[Measured], records: Records, formulas: Formulas) -> Json:
@@ -115,7 +116,9 @@ def judge(patient: Patient, measured: Sequence[Measured], records: Records, form
             elif read is not None:
                 reads[analyte.name] = read
     derived, extra = _derived(reads, percent, patient, records, formulas, page)
-    patterns = _patterns(reads, extra, patient, formulas)
+    patterns = sorted(
+        [*page.patterns, *_patterns(reads, extra, patient, formulas)], key=lambda row: LEVELS.index(row["urgency"])
+    )
     page.urgencies += [row["urgency"] for row in patterns]
     if any(row["flag"] not in (None, "N") for row in page.results):
         page.urgencies.append("routine")
@@ -230,6 +233,11 @@ def _one(row: Measured, analyte: Analyte, patient: Patient, formulas: Formulas, 
         page.not_checked.append({"text": row.name, "why": "unknown_unit"})
         return None
     unit, assumed = found
+    if analyte.name == "urine specific gravity" and 1000 <= row.value < 1100:
+        row, assumed = (
+            replace(row, value=row.value / 1000),
+            f"{shown(row.value, 6)} read as {shown(row.value / 1000, 6)}",
+        )
     own = in_own_unit(analyte, row.value, unit, row.name)
     assert own is not None
     read = _Read(row, analyte, unit, own)
@@ -377,7 +385,6 @@ def _derived(
         if outcome.result is not None or outcome.label is not None:
             rows.append(_derived_row(name, found.formula, outcome))
             page.urgencies += [outcome.urgency] if outcome.urgency else []
-            page.needs += [row for row in outcome.needs if row["field"] in ("inputs.stable",)]
         return outcome
 
     have = exact.keys()
@@ -401,7 +408,9 @@ def _derived(
     _reticulocytes(reads, percent, exact, given, page, compute)
     if _high(reads, "creatinine") or _high(reads, "urea nitrogen"):
         if "urine specific gravity" in have:
-            compute("azotaemia by urine gravity", "azotaemia")
+            outcome = compute("azotaemia by urine gravity", "azotaemia")
+            if outcome.urgency and outcome.label:
+                page.patterns.append(_azotaemia(outcome))
         else:
             why = "it tells a prerenal from a renal azotaemia"
             page.needs.append(need("analytes[urine specific gravity]", why, "What is the urine specific gravity?"))
@@ -413,6 +422,19 @@ def _derived(
             outcome = Outcome(result=(exact["upc"], "ratio"), label=band.label, sources=list(band.sources))
             rows.append(_derived_row("proteinuria (IRIS)", "protein / creatinine", outcome))
     return rows, extra
+
+
+def _azotaemia(outcome: Outcome) -> Json:
+    """The class of an azotaemia as a pattern."""
+    assert outcome.label is not None
+    return {
+        "id": "azotaemia-prerenal" if "prerenal" in outcome.label else "azotaemia-renal",
+        "name": outcome.label,
+        "why": " ".join(outcome.notes),
+        "urgency": outcome.urgency,
+        "analytes": ["creatinine", "urea nitrogen", "urine specific gravity"],
+        "sources": _json(outcome.sources),
+    }
 
 
 def _high(reads: dict[str, _Read], name: str) -> bool:
@@ -458,7 +480,7 @@ def _derived_row(name: str, formula: str, outcome: Outcome) -> Json:
 
 
 def _patterns(reads: dict[str, _Read], extra: dict[str, Decimal], patient: Patient, formulas: Formulas) -> list[Json]:
-    """The patterns that hold for this species, the most urgent first."""
+    """The patterns that hold for this species."""
     found: list[Pattern] = []
     for pattern in formulas.patterns:
         if pattern.species and patient.species_name not in pattern.species:
@@ -466,7 +488,7 @@ def _patterns(reads: dict[str, _Read], extra: dict[str, Decimal], patient: Patie
         if all(_holds(test, reads, extra) for test in pattern.tests):
             found.append(pattern)
     replaced = {name for pattern in found for name in pattern.replaces}
-    rows = [
+    return [
         {
             "id": pattern.id,
             "name": pattern.name,
@@ -478,7 +500,6 @@ def _patterns(reads: dict[str, _Read], extra: dict[str, Decimal], patient: Patie
         for pattern in found
         if pattern.id not in replaced
     ]
-    return sorted(rows, key=lambda row: LEVELS.index(row["urgency"]))
 
 
 def _json(sources: Sequence[Source]) -> list[Json]:
