@@ -314,6 +314,20 @@ def test_the_clinic_answers_in_words_and_in_json_without_a_database(vetx: Vetx) 
     text, found = clinic("check", "--drugs", "prednisolone 5 mg PO BID", "--drugs", "meloxicam", "--patient", DOG)
     assert "contraindicated" in text
     assert found["findings"]
+    text, found = clinic(
+        "triage", "--text", "my 12 kg dog ate 200 g chocolate, had a seizure last year", "--patient", DOG
+    )
+    assert "EMERGENCY" in text
+    assert "(past)" in text
+    assert found["level"] == "emergency"
+    text, found = clinic(
+        "triage", "--vitals", '[{"name":"temp","value":41},{"name":"SpO2","value":90}]', "--patient", DOG
+    )
+    assert "far above" in text
+    assert found["vitals"]
+    text, found = clinic("differentials", "--signs", "vomiting", "--signs", "no fever", "--patient", DOG)
+    assert "Findings: vomiting, no fever" in text
+    assert found["differentials"]
 
 
 def test_the_clinics_law_is_the_settings_where_the_option_names_none(vetx: Vetx) -> None:

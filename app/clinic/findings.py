@@ -49,7 +49,7 @@ _DIRECT = vocabulary(
     "not isn't wasn't doesn't don't didn't hasn't haven't won't can't aren't couldn't wouldn't weren't nicht nie nunca "
     "jamais nao no ni nem ne n \u672a \u6ca1"
 )
-_AFTER = vocabulary("pas nicht jamais nunca none absent denied")
+_AFTER = vocabulary("pas nicht jamais nunca none absent denied ruled")
 _NEGATORS = _LISTING | _DIRECT
 _NE_PAS = frozenset(("pas", "plus", "rien", "jamais"))
 _SOFTENED = vocabulary(
@@ -136,7 +136,7 @@ class _Text:
     def __init__(self, words: list[str]) -> None:
         self.words = words
         self.sentences = _numbered(words, _ENDS)
-        self.any_negator = not _NEGATORS.isdisjoint(words) or not _AFTER.isdisjoint(words)
+        self.any_negator = not (_NEGATORS | _AFTER).isdisjoint(words)
         self.old = _places_of_old(words)
         self.asking = not _ASKING.isdisjoint(words)
         self.others = not _OTHERS.isdisjoint(words)
@@ -178,8 +178,7 @@ class _Text:
             if self.sentences[place] != sentence:
                 break
             if word in _NEGATORS and place not in own:
-                following = words[place + 1] if place + 1 < len(words) else ""
-                if following in _SOFTENED:
+                if words[place + 1] in _SOFTENED:
                     break
                 if word in _DIRECT and apart <= _DIRECT_REACH and not comma:
                     return True
@@ -198,7 +197,7 @@ class _Text:
             return False
         if after[0] in _AFTER and self.sentences[end] == sentence:
             return True
-        return after in (["ruled", "out"], ["is", "absent"], [":", "no"], [":", "none"], ["=", "no"], ["was", "denied"])
+        return after in (["is", "absent"], [":", "no"], [":", "none"], ["=", "no"], ["was", "denied"])
 
     def _listed(self, start: int, end: int) -> bool:
         """`no vomiting, diarrhoea or blood`: an `or` follows or precedes in the sentence."""
@@ -261,9 +260,11 @@ def _places_of_old(words: list[str]) -> list[int]:
             since = _ONGOING.intersection(words[max(0, place - 2) : place])
             if not beside.isdisjoint(_SEASONS) and not since:
                 found.append(place)
-        elif _is_year(word, before) or _counts_back(words, place) or _is_old(words, place):
+        elif _is_year(word, before) or _is_old(words, place):
             found.append(place)
-    return found
+        elif (unit := _counts_back(words, place)) is not None:
+            found.append(unit)
+    return sorted(found)
 
 
 def _is_old(words: list[str], place: int) -> bool:
@@ -276,12 +277,12 @@ def _is_year(word: str, before: str) -> bool:
     return len(word) == 4 and word[:2] in ("19", "20") and word.isdigit() and before in ("in", "en", "im", "em")
 
 
-def _counts_back(words: list[str], place: int) -> bool:
-    """`vor zwei Jahren`, `hace dos meses`, `il y a deux ans`."""
+def _counts_back(words: list[str], place: int) -> int | None:
+    """Where the unit stands of `vor zwei Jahren`, `hace dos meses`, `il y a deux ans`."""
     if words[place] not in ("vor", "hace", "ha", "il"):
-        return False
+        return None
     unit = place + (4 if words[place : place + 3] == ["il", "y", "a"] else 2)
-    return unit < len(words) and words[unit] in _YEARS | _MONTHS
+    return unit if unit < len(words) and words[unit] in _YEARS | _MONTHS else None
 
 
 def _mentions(words: list[str], root: Node) -> Iterator[tuple[Any, int, int]]:
@@ -654,5 +655,5 @@ def nearest_signs(words: str, records: Records, count: int = 3) -> list[str]:
         shared = max((len(wanted & set(tokens(phrase)[0])) for phrase in phrases), default=0)
         alike = any(one[:4] == other[:4] for one in wanted for other in sign.id.split("-") if len(one) > 3)
         if shared or alike:
-            scored.append((-shared, not alike, sign.id))
+            scored.append((not alike, -shared, sign.id))
     return [name for _, _, name in sorted(scored)[:count]]

@@ -13,6 +13,12 @@ QUESTIONS: list[tuple[str, dict[str, Any], str]] = [
     ("dose", {"patient": DOG, "drug": "meloxicam"}, "doses"),
     ("exposure", {"patient": DOG, "substance": "raisins"}, "severity"),
     ("check", {"patient": DOG, "drugs": ["carprofen 25 mg PO BID"]}, "findings"),
+    ("triage", {"patient": DOG, "text": "he is fitting", "vitals": [{"name": "temp", "value": 41}]}, "level"),
+    (
+        "differentials",
+        {"patient": DOG, "signs": ["vomiting"], "analytes": [{"name": "K", "flag": "H"}]},
+        "differentials",
+    ),
     ("labs", {"patient": DOG, "analytes": [{"name": "K", "value": 7.9, "unit": "mmol/L"}]}, "results"),
     ("calculate", {"patient": DOG, "calculator": "shock_bolus"}, "result"),
 ]
@@ -26,6 +32,12 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("exposure", {"exposures": [{"amount": 1}]}, "exposures[0].substance", "missing_required_parameter"),
     ("check", {"drugs": [{"amount": 1}]}, "drugs[0].name", "missing_required_parameter"),
     ("check", {"patient": {"medications": ["x", 3]}}, "patient.medications[1]", "invalid_value"),
+    ("triage", {}, "text", "missing_required_parameter"),
+    ("triage", {"vitals": [{"name": "temp", "value": "41"}]}, "vitals[0].value", "invalid_value"),
+    ("differentials", {"patient": DOG}, "signs", "missing_required_parameter"),
+    ("differentials", {"signs": [7]}, "signs[0]", "invalid_value"),
+    ("differentials", {"analytes": [{"name": "K", "flag": "odd"}]}, "analytes[0].flag", "invalid_value"),
+    ("differentials", {"analytes": [{"flag": "H"}]}, "analytes", "missing_required_parameter"),
     ("labs", {}, "analytes", "missing_required_parameter"),
     ("labs", {"analytes": [{"name": "K", "value": "7"}]}, "analytes[0].value", "invalid_value"),
     ("calculate", {}, "calculator", "missing_required_parameter"),
@@ -41,6 +53,8 @@ LISTS = [
     ("drugs", "meloxicam"),
     ("toxins", "chocolate"),
     ("analytes", "creatinine"),
+    ("conditions", "pyometra"),
+    ("conditions?species=horse", "equine colic"),
     ("calculators", "iris_ckd"),
 ]
 

@@ -12,12 +12,12 @@ DOG: dict[str, Any] = {"species": "dog"}
 
 SENTENCES: list[tuple[str, dict[str, Any] | None, str, str]] = [
     # emergencies, English
-    ("en", None, "my 4yo male cat has been yowling in his tray since this morning and i cant find any wet clumps", "emergency"),
+    ("en", None, "my 4yo male cat yowling in his tray since this morning, i cant find any wet clumps", "emergency"),
     ("en", None, "our lab just keeled over in the garden and wont wake up", "emergency"),
     ("en", None, "pup is breathing really fast and his tongue looks greyish", "emergency"),
     ("en", None, "boxer pacing, gulping, tummy like a drum, keeps bringing up white froth", "emergency"),
     ("en", None, "the dog is fitting right now what do i do", "emergency"),
-    ("en", None, "she has been shaking and paddling on the floor for ten minutes, not responding to her name", "emergency"),
+    ("en", None, "shaking and paddling on the floor for ten minutes, not responding to her name", "emergency"),
     ("en", None, "Our cat got mauled by next door's dog, there's a hole in her chest", "emergency"),
     ("en", None, "my budgie is sat on the bottom of the cage all puffed up with eyes shut", "emergency"),
     ("en", None, "cockatiel straining for hours I think an egg is stuck", "emergency"),
@@ -40,7 +40,7 @@ SENTENCES: list[tuple[str, dict[str, Any] | None, str, str]] = [
     ("en", None, "dachshund suddenly can't move his back half, dragging himself", "emergency"),
     ("en", None, "kitten chewed through the lamp cord, burnt mouth", "emergency"),
     ("en", None, "terrier swallowed a squeaker this morning and hes been sick six times", "emergency"),
-    ("en", None, "my old girl was in season a month ago, off her food, drinking loads and there is pus from her back end", "emergency"),
+    ("en", None, "old girl in season a month ago, off her food, drinking loads, pus from her back end", "emergency"),
     ("en", None, "dog's eyeball is bulging out after a fight", "emergency"),
     ("en", None, "the vet is shut, her nose has been pouring blood for half an hour", "emergency"),
     ("en", None, "frenchie collapsed after a walk in the heat, panting like mad", "emergency"),
@@ -76,7 +76,7 @@ SENTENCES: list[tuple[str, dict[str, Any] | None, str, str]] = [
     ("en", None, "no coughing, no vomiting, no seizures, just wants a weight check", "routine"),
     ("en", None, "what are the signs of heatstroke in rabbits", "routine"),
     ("en", None, "how can I prevent colic in my horse?", "routine"),
-    ("en", None, "our previous cat died of a blocked bladder in 2019, which diet is best for the new kitten?", "routine"),
+    ("en", None, "our previous cat died of a blocked bladder in 2019, which diet for the new kitten?", "routine"),
     ("en", None, "dog itches a bit in spring every year", "routine"),
     ("en", None, "tartar on the back teeth, when should we book a dental", "routine"),
     ("en", None, "she isn't struggling to breathe, isn't limping, eats like a horse; we'd like a nail trim", "routine"),
