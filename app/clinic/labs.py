@@ -29,6 +29,8 @@ _ACUTE = frozenset(
 """Analytes whose critical values endanger life within hours; those of others are urgent."""
 _ORDER = {"LL": 0, "HH": 0, "L": 1, "H": 1, None: 2, "N": 3}
 _YOUNG_MONTHS = 4
+_MAY_BE_NONE = frozenset(("band neutrophils", "upc", "reticulocytes"))
+"""What can be nothing at all; a sodium or a creatinine of 0 is a slip, and nothing is derived from it."""
 _SHORT = {
     "pt": "prothrombin time", "bhba": "beta-hydroxybutyrate", "ketone": "beta-hydroxybutyrate", "mg": "magnesium",
     "ketones": "beta-hydroxybutyrate", "img": "ionised magnesium", "p": "phosphorus", "co2": "bicarbonate",
@@ -371,7 +373,7 @@ def _derived(
     page: _Page,
 ) -> tuple[list[Json], dict[str, Decimal]]:
     """Values that come of several, and by name those that patterns test."""
-    exact = {name: read.own for name, read in reads.items() if read.exact}
+    exact = {name: read.own for name, read in reads.items() if read.exact and (read.own > 0 or name in _MAY_BE_NONE)}
     raw = {name: Figure(read.given.value, read.unit) for name, read in reads.items()}
     given = Given({name.replace(" ", "_"): value for name, value in exact.items()}, patient, records, formulas, raw)
     rows: list[Json] = []

@@ -335,6 +335,17 @@ def test_a_cat_with_old_kidneys_is_staged(clinic: Clinic) -> None:
     assert derived(answer, "albumin:globulin")["result"]["value"] == pytest.approx(0.384615, rel=1e-4)
 
 
+def test_nothing_is_derived_from_a_slip_of_zero(clinic: Clinic) -> None:
+    panel = ("Na", "K", "Cl", "HCO3", "glucose", "BUN", "creatinine", "albumin", "globulin", "TP", "Ca", "phos", "SDMA")
+    rows = [{"name": name, "value": 0} for name in (*panel, "bands", "neutrophils", "RBC", "UPC", "USG")]
+    answer = judge(clinic, DOG, *rows, {"name": "retics", "value": 0, "unit": "%"})
+
+    assert [row["name"] for row in answer["derived"]] == ["proteinuria (IRIS)"]
+    for place in range(len(rows)):
+        whole = [{**row, "value": 0 if at == place else 5} for at, row in enumerate(rows)]
+        assert judge(clinic, DOG, *whole)["results"]
+
+
 def test_a_gravity_written_without_its_point_is_read(clinic: Clinic) -> None:
     answer = judge(clinic, DOG, ("creatinine", 4, "mg/dL"), ("SG", 1010))
     row = next(row for row in answer["results"] if row["analyte"] == "urine specific gravity")
