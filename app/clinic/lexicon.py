@@ -303,11 +303,12 @@ DAYS = frozenset(("today", "tomorrow"))
 """Trade names of udder tubes; meant only where they are written as on the box: ToDAY."""
 ALSO = {
     "guinea pig": "gpig|gpigs|g pig|ginny pig|ginny pigs|piggie|cavy|guinea|guineas",
-    "dog": "doggie|doggy|doggo|pooch|pup|pups|doggies",
+    "dog": "doggie|doggy|doggo|pooch|pup|pups|doggies|spaniel|spaniels|terrier|terriers|hound|hounds|retriever|mutt|"
+    "mongrel|lurcher|bulldog|mastiff|sheepdog|pitbull|pitbulls",
     "cat": "kitty|kitties|kittie|kitteh|moggie|tomcat|tom cat",
     "chicken": "laying hens|laying hen|layer hens|layer hen|in layers|for layers|broiler|broilers|backyard hens|chook|"
     "chooks",
-    "rabbit": "bunny|bunnies|bun|buns|rabit",
+    "rabbit": "bunny|bunnies|rabit",
     "horse": "ponie|ponys|warmblood|horsey",
     "cattle": "cows|heifers|steers|beef cow|milk cow|dairy cows|dairy cattle",
     "budgerigar": "parakeet|parakeets|parakeat",
@@ -320,6 +321,8 @@ DRUGS_ALSO = {
     "amoxicillin": ("amoxi",), "butorphanol": ("butorph",),
 }  # fmt: skip
 """Short names of the treatment room."""
+FEMALES_ALSO = {"cattle": ("cow",)}
+"""Words for a species that say its sex too."""
 BREEDS_ALSO = {"Shih Tzu": ("shitzu", "shihtzu", "shitsu", "shi tzu"), "Chihuahua": ("chiwawa",)}
 """Misspelt words for a breed that are not one word changed into another."""
 NAMES_TOO = frozenset(("theo", "ace", "dex", "marin", "marquis", "lev", "salix", "keto"))
@@ -385,7 +388,7 @@ def build(records: Records) -> Lexicon:
         enter(species.name, Term("species", species.name, (None, None, False)))
         for listed, facts in (
             (species.juvenile, (None, None, True)),
-            (species.female, ("female", None, False)),
+            ((*species.female, *FEMALES_ALSO.get(species.name, ())), ("female", None, False)),
             (species.male, ("male", None, False)),
             (species.neutered_male, ("male", True, False)),
             (species.neutered_female, ("female", True, False)),
@@ -431,6 +434,8 @@ def build(records: Records) -> Lexicon:
     for analyte in records.analytes.values():
         for name in (analyte.name, *analyte.names):
             enter(name, Term("analyte", analyte.name), plurals=False)
+    if "blood ph" in records.analytes:
+        enter("ph", Term("analyte", "blood ph"), plurals=False)
     for rule in records.rules:
         for name in rule.trigger.condition:
             enter(name.replace("_", " "), Term("condition", name), plurals=False)

@@ -20,6 +20,7 @@ from app.clinic.lexicon import (
     NAMES_TOO,
     NEGATORS,
     ORDINARY,
+    SEXES,
     VERBS,
     VITALS,
     Lexicon,
@@ -376,7 +377,14 @@ _NOT_AN_ANIMAL = vocabulary(
     "bag bags box tin sack pack packet tub bottle bar block tube jar heavier lighter loss gain / tablet tablets"
 )
 _NOT_AGE = vocabulary("for over last past every in after within since q x next during by until")
-_HUMAN = vocabulary("husband wife son daughter friend neighbor neighbour vet doctor")
+_HUMAN = vocabulary(
+    "husband husbands wife son daughter friend friends neighbor neighbour vet doctor owner client mom mum dad mother "
+    "father boyfriend girlfriend kid sister brother lady man woman guy"
+)
+_PRONOUNS = {
+    "male": frozenset(("he", "he's", "him", "his", "he'll", "himself")),
+    "female": frozenset(("she", "she's", "her", "hers", "she'll", "herself")),
+}
 _THINGS = vocabulary(
     "food foods treat treats bed park litter shampoo paste flea collar collars product products dewormer wormer "
     "toy toys bowl spot door owner owners people lovers kibble biscuits biscuit chow formula version size sized "
@@ -497,6 +505,11 @@ def figure(words: list[str], place: int) -> Figure | None:
         more = _number(words, end)
         if more is not None and more[1] < last and _UNITS.get(words[more[1]], ("",))[0] == "oz":
             value += more[0] / 16
+            top, end = value, more[1] + 1
+    elif unit == "st" and end < last:
+        more = _number(words, end)
+        if more is not None and more[1] < last and _UNITS.get(words[more[1]], ("",))[0] == "lb":
+            value += more[0] / 14
             top, end = value, more[1] + 1
     per: tuple[str, ...] = ()
     if dimension in ("mass", "volume", "activity", "charge", "amount"):
@@ -849,8 +862,9 @@ class _Reader:
             if following in _LAB_WORDS:
                 return False
             before = words[place - 1] if place else ""
-            if before in (",", ".", "(") and "0" <= following[:1] <= "9":
-                return True
+            listed = before in (",", ".", "(", ";", "\n")
+            if listed and ("0" <= following[:1] <= "9" or self._said(place, end).istitle()):
+                return "0" <= following[:1] <= "9" or following in ("", ",", ".", ")", ";", "\n")
             if before in _BREED_LEADS or before in _UNITS or self._next_is_animal(end) or before == "":
                 return not (before == "a" and words[place - 2 : place - 1] in (["to"], ["from"]))
             return False
@@ -896,6 +910,7 @@ class _Reader:
             breed = term.value if term.kind == "breed" else None
             before = words[max(0, place - 2) : place]
             other = any(word in ("other", "another", "second", "otro", "otra", "autre", "anderer") for word in before)
+            other = other or "mine" in words[max(0, place - 5) : place]
             name = self._name_at(place, end)
             owner = None if other else self._same_animal(species, breed, place, name)
             if owner is None:
@@ -1035,6 +1050,8 @@ class _Reader:
                     self._note("weight", (found.value, found.unit), found.start, found.end)
             elif found.dimension in ("time", "age") and self._is_age(found):
                 self._note("age", (found.value, found.unit), found.start, found.end)
+        if len(self.drafts) == 1 and "sex" not in self.drafts[0].facts:
+            self._pronoun()
         for place, end, term in self.details:
             if term.kind == "sex":
                 sex, neutered = term.more
@@ -1052,9 +1069,26 @@ class _Reader:
                 if owner is not None and self.drafts[owner].facts.get("species") == term.more:
                     self._note("production_class", term.value, place, end)
 
+    def _pronoun(self) -> None:
+        """`she isn't on any medication`: the sex of the only animal, where nobody else is spoken of."""
+        words = self.words
+        said = {sex for sex, marks in _PRONOUNS.items() if not marks.isdisjoint(words)}
+        draft = self.drafts[0]
+        if len(said) != 1 or not draft.mentions or not _HUMAN.isdisjoint(words) or draft.several:
+            return
+        sex = said.pop()
+        if any(term.kind == "sex" and term.more[0] not in (None, sex) for _, _, term in self.details):
+            return
+        place = next(place for place, word in enumerate(words) if word in _PRONOUNS[sex])
+        draft.facts["sex"] = sex
+        draft.places["sex"] = (place, place + 1)
+
     def _is_weight(self, found: Figure) -> bool:
         words, place, end = self.words, found.start, found.end
         if found.unit in ("mg", "ug", "gr") or found.start in self.claimed:
+            return False
+        ahead = words[max(0, place - 4) : place]
+        if ahead[-2:] in (["i", "weigh"], ["i", "weighed"]) or ("weighs" in ahead and not _HUMAN.isdisjoint(ahead)):
             return False
         following = words[end] if end < len(words) else ""
         if following == "of" and words[end + 1 : end + 2] not in (["body"], ["bodyweight"]):
@@ -1095,7 +1129,7 @@ class _Reader:
             return True
         if following in _AGO or before in _NOT_AGE:
             return False
-        if self._right_behind(place) and following not in _DURATIONS:
+        if (self._right_behind(place) or before in SEXES) and following not in _DURATIONS:
             return True
         if found.unit in ("day", "week"):
             return False
@@ -1767,11 +1801,15 @@ class _Reader:
             comparator, start = self._value_at(end, _GAPS)
             one = numbers.get(start)
             short = end - place == 1 and len(words[place]) <= 2
+            if short and place > 1 and words[place - 1] in (":", "/") and words[place - 2].isalpha():
+                continue  # a ratio: `Na:K 18`
             if one is None or (short and start - end > 1):
                 continue
             value = _number(words, start)
             if value is None or one.dimension in ("time", "age", "piece") or one.unit in ("kg", "lb"):
                 continue
+            if words[place] == "ph" and (value[0].as_tuple().exponent != -2 or not 6 < value[0] < 8):
+                continue  # of urine, perhaps
             unit, stop = _lab_unit(words, value[1])
             if unit is None and one.unit and one.dimension != "percent":
                 continue  # a dose or an amount: `calcium 500 mg`

@@ -65,6 +65,26 @@ ANIMALS: list[tuple[str, list[dict[str, Any]]]] = [
     ("dog without kidney disease", [{"species": "dog", "conditions": None}]),
     ("labrador mix, 25 kg", [{"breed": "Labrador Retriever", "weight_kg": 25.0}]),
     ("patient weighs 0.45 kg", [{"species": None, "weight_kg": 0.45}]),
+    ("Holstein cow, 650 kg", [{"breed": "Holstein", "sex": "female", "weight_kg": 650.0}]),
+    ("kitten 3.2 kg 10 wks", [{"species": "cat", "weight_kg": 3.2, "age_months": 2.3}]),
+    ("pup 12 weeks, on tramadol", [{"species": "dog", "age_months": 2.8}]),
+    ("a dog vomiting for 3 weeks", [{"species": "dog", "age_months": None}]),
+    ("poodle FS 5y 23kg", [{"breed": "Standard Poodle", "age_months": 60, "weight_kg": 23.0}]),
+    ("now 28 kg, Lab", [{"breed": "Labrador Retriever", "weight_kg": 28.0}]),
+    ("K9, Boxer, MI, 7 yr", [{"breed": "Boxer", "sex": "male", "neutered": False, "age_months": 84}]),
+    ("acting normal, lab 6 yrs", [{"breed": "Labrador Retriever", "age_months": 72}]),
+    ("3 st 2 lb spaniel", [{"species": "dog", "weight_kg": 19.9581}]),
+    ("I weigh 70 kg and my chihuahua weighs 2 kg", [{"breed": "Chihuahua", "weight_kg": 2.0}]),
+    ("My neighbour's dog weighs 40 kg, mine is a 6 kg pug", [{"species": "dog"}, {"breed": "Pug", "weight_kg": 6.0}]),
+    ("the cat? She is 4 kg", [{"species": "cat", "sex": "female", "weight_kg": 4.0}]),
+    ("my wife says she saw the cat", [{"species": "cat", "sex": None}]),
+    ("a male cat, I saw her", [{"species": "cat", "sex": "male"}]),
+    ("gpig 850g", [{"species": "guinea pig", "weight_kg": 0.85}]),
+    ("german shepard and a chiwawa", [{"breed": "German Shepherd Dog"}, {"breed": "Chihuahua"}]),
+    ("chinchilla, clindamycin for an abscess 600g", [{"species": "chinchilla", "weight_kg": 0.6}]),
+    ("my dog Max 70lb and cat Luna 9lb", [{"name": "Max", "species": "dog"}, {"name": "Luna", "species": "cat"}]),
+    ("baytril in layers", [{"species": "chicken"}]),
+    ("dog drank 2 of them at 5kg", [{"species": "dog", "weight_kg": 5.0}]),
 ]  # fmt: skip
 
 
@@ -109,6 +129,21 @@ MEDICATIONS: list[tuple[str, list[dict[str, Any]]]] = [
      [{"name": "omeprazole"}, {"name": "maropitant", "route": "SC"}]),
     ("a program of comfort and an advantage: the revolution is entire and aspiring", []),
     ("He is in pain, on the top step", []),
+    ("seizures since Monday, 3 today", []),
+    ("Ace ate, Theo drank", []),
+    ("Dex 0.2 mg/kg IV", [{"name": "dexamethasone", "amount": 0.2, "unit": "mg/kg"}]),
+    ("ToDAY tube in each quarter", [{"name": "cephapirin"}]),
+    ("cerenia for a 3 kg cat? 10 mg/ml", [{"name": "maropitant", "strength": {"value": 10, "unit": "mg/mL"}}]),
+    ("gabapentin for a 5 kg cat, have 100 mg caps", [{"amount": None, "strength": {"value": 100, "unit": "mg"}}]),
+    ("doxycycline 10 mg/kg, 100 mg tab", [{"amount": 10, "strength": {"value": 100, "unit": "mg"}}]),
+    ("zonisamide in a dog on phenobarbital", [{"name": "zonisamide", "status": "mentioned"},
+                                              {"name": "phenobarbital", "status": "current"}]),
+    ("is nexgard ok", [{"name": "afoxolaner", "status": "asked"}]),
+    ("flea meds needed, is nexgard ok", [{"name": "afoxolaner", "status": "asked"}]),
+    ("vomiting after meloxicam", [{"name": "meloxicam", "status": "given"}]),
+    ("gave a double dose of apoquel", [{"name": "oclacitinib", "status": "given"}]),
+    ("bupivacaine 2 mg/kg nerve block", [{"name": "bupivacaine", "route": "LOCAL"}]),
+    ("epi 0.01 mg/kg IV", [{"name": "epinephrine", "route": "IV"}]),
 ]  # fmt: skip
 
 
@@ -146,6 +181,114 @@ EXPOSURES: list[tuple[str, list[dict[str, Any]]]] = [
     ("ate a couple of grapes", [{"amount": 2}]),
     ("my chocolate lab is happy", []),
 ]  # fmt: skip
+
+
+VITALS: list[tuple[str, list[Any]]] = [
+    ("T 102.5 P 120 R 30", [("temperature", 39.2), ("heart_rate", 120), ("respiratory_rate", 30)]),
+    ("TPR 101.5/120/30", [("temperature", 38.6), ("heart_rate", 120), ("respiratory_rate", 30)]),
+    ("tpr: 38.6 / 44 / 16", [("temperature", 38.6), ("heart_rate", 44), ("respiratory_rate", 16)]),
+    ("T 104.5 HR 180", [("temperature", 40.3), ("heart_rate", 180)]),
+    ("temp 103 hr 90", [("temperature", 39.4), ("heart_rate", 90)]),
+    ("gabapentin q8 hr 50 mg", []),
+    ("his temperature is 39,8 °C", [("temperature", 39.8)]),
+    ("T 36.8", [("temperature", 36.8)]),
+    ("T = 36.8", [("temperature", 36.8)]),
+    ("T 4", []),
+    ("P 120", []),
+    ("temperature 12 C, 300 F", []),
+    ("temp of 212 F", []),
+    ("60 breaths a minute, pulse 44 bpm", [("respiratory_rate", 60), ("heart_rate", 44)]),
+    ("RR 40/min, CRT <2s", [("respiratory_rate", 40), ("capillary_refill", 2)]),
+    ("bp 190, spo2 91 %", [("systolic_pressure", 190), ("oxygen_saturation", 91)]),
+    ("many breaths, no pulse", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), VITALS, ids=[text for text, _ in VITALS])
+def test_vital_signs_are_read_in_one_unit(text: str, expected: list[Any], records: Records) -> None:
+    found = one(text, records)["vitals"]
+
+    assert sorted((row["name"], row["value"]) for row in found) == sorted(expected)
+
+
+LEVELS: list[tuple[str, list[Any], list[str]]] = [
+    ("phenobarbital 30 mg", [], ["phenobarbital"]),
+    ("phenobarbital 30 ug/mL", [("serum phenobarbital", 30, "ug/mL")], []),
+    ("on phenobarb, level came back 42 ug/ml", [("serum phenobarbital", 42, "ug/mL")], ["phenobarbital"]),
+    ("phenobarbital 25 mg/mL elixir", [], ["phenobarbital"]),
+    ("pcv 0.45 L/L, mcv 68 fL, pco2 35 mmHg", [("pcv", 0.45, "L/L"), ("mcv", 68, "fL"), ("pco2", 35, "mmHg")], []),
+    ("hco3- 20", [("bicarbonate", 20, None)], []),
+    ("platelets 45,000/uL", [("platelets", 45000, "/uL")], []),
+    ("calcium 500 mg", [], ["calcium"]),
+    ("glucose 5 %", [], []),
+    ("pH 7.21", [("blood ph", 7.21, None)], []),
+    ("pH 6.5", [], []),
+    ("Na 128, K 7.1, Na:K 18", [("sodium", 128, None), ("potassium", 7.1, None)], []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "levels", "drugs"), LEVELS, ids=[text for text, _, _ in LEVELS])
+def test_a_level_in_blood_is_no_dose_and_a_dose_no_level(
+    text: str, levels: list[Any], drugs: list[str], records: Records
+) -> None:
+    found = one(text, records)
+
+    assert [(row["name"], row["value"], row["unit"]) for row in found["analytes"]] == levels
+    assert [row["name"] for row in found["medications"]] == drugs
+
+
+HISTORIES = [
+    ("had a seizure last year", False),
+    ("had a seizure 3 years ago", False),
+    ("had a seizure in 2019", False),
+    ("history of seizures", False),
+    ("had seizures as a puppy", False),
+    ("previously collapsed with a seizure", False),
+    ("had a seizure last year and now needs flea meds", False),
+    ("had a seizure last year and another seizure today", True),
+    ("seizures for 2 years", True),
+    ("a seizure an hour ago", True),
+]
+
+
+@pytest.mark.parametrize(("text", "now"), HISTORIES, ids=[text for text, _ in HISTORIES])
+def test_a_sign_of_years_ago_is_history(text: str, now: bool, records: Records) -> None:
+    assert bool([row for row in one("My dog " + text, records)["signs"] if "seizure" in row["sign"]]) == now
+
+
+def test_what_was_eaten_years_ago_is_past(records: Records) -> None:
+    assert one("my dog ate chocolate two years ago", records)["exposures"][0]["status"] == "past"
+    assert one("my dog ate chocolate", records)["exposures"][0]["status"] == "happened"
+
+
+@pytest.mark.parametrize(
+    ("text", "together"),
+    [
+        ("carprofen or meloxicam for a 20 kg dog", False),
+        ("bute vs banamine, horse", False),
+        ("carprofen and meloxicam for a 20 kg dog", True),
+        ("carprofen for the dog. Or meloxicam", True),
+    ],
+)
+def test_of_drugs_to_choose_from_only_one_is_given(text: str, together: bool, records: Records) -> None:
+    found = read(text, records).medications
+
+    assert len(found) == 2
+    assert (found[0].choice is None) == together
+    assert found[0].choice == found[1].choice
+
+
+@pytest.mark.parametrize("text", ["my dog and cat both licked antifreeze", "my dog and my cat shared a bag of raisins"])
+def test_everyone_of_both_ate_it(text: str, records: Records) -> None:
+    assert sorted(row["patient"] for row in one(text, records)["exposures"]) == [0, 1]
+
+
+@pytest.mark.parametrize("text", ["intralipid dose for permethrin, cat 4 kg", "ethylene glycol, dog, fomepizole dose"])
+def test_a_poison_that_is_treated_was_met(text: str, records: Records) -> None:
+    found = one(text, records)
+
+    assert [row["status"] for row in found["exposures"]] == ["happened"]
+    assert len(found["medications"]) == 1
 
 
 @pytest.mark.parametrize(("text", "expected"), EXPOSURES, ids=[text for text, _ in EXPOSURES])
