@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from app.base.errors import Invalid
@@ -43,6 +44,7 @@ Json = dict[str, Any]
 DOSES_MAX = 4
 _SAME_WEIGHT = Decimal("0.03")
 EXPOSURES_MAX = 12
+UNKNOWN_MAX = 8
 NOTICE = {
     "clinician": "Written by an AI from sourced records; it informs a veterinarian and does not replace one.",
     "owner": "You are talking to an AI. It informs and does not replace a veterinarian; in an emergency call one now.",
@@ -226,13 +228,14 @@ def _language(reading: Reading) -> str:
 
 def _unknown_drugs(reading: Reading, records: Records) -> list[str]:
     """Words that are a drug's by their ending or by the list, and of which there is no record."""
-    words = {word: None for word in reading.words if len(word) > _SHORT or word in _OTHER_DRUGS}
-    return [
-        word for word in words if word not in records.toxins_by_name
-        if (word in _OTHER_DRUGS and not records.drugs_named(word))
-        or (len(word) > _SHORT and word.endswith(_DRUG_ENDINGS) and word not in ORDINARY
-            and not records.drugs_named(word) and not records.near_drugs(word))
-    ]  # fmt: skip
+    words = dict.fromkeys(word for word in reading.words if len(word) > _SHORT or word in _OTHER_DRUGS)
+    likely = (
+        word for word in words
+        if word not in records.toxins_by_name and not records.drugs_named(word)
+        and (word in _OTHER_DRUGS or (word.endswith(_DRUG_ENDINGS) and word not in ORDINARY))
+    )  # fmt: skip
+    # Looking for names like it takes milliseconds a word: the first few are enough, and no text may keep us busy.
+    return [word for word in islice(likely, UNKNOWN_MAX) if word in _OTHER_DRUGS or not records.near_drugs(word)]
 
 
 def _wants_dose(readings: Sequence[Reading]) -> bool:

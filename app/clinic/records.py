@@ -625,7 +625,11 @@ class Records:
 
 def _nearest(name: str, names: Iterable[str]) -> list[str]:
     wanted = fold(name)[:60]
-    alike = [known for known in names if abs(len(known) - len(wanted)) <= 3 and set(known[:2]) & set(wanted[:2])]
+    first, spaced = wanted[:1], " " in wanted
+    alike = [
+        known for known in names
+        if abs(len(known) - len(wanted)) <= 3 and first in known[:2] and (" " in known) == spaced
+    ]  # fmt: skip
     return difflib.get_close_matches(wanted, alike, n=5, cutoff=0.72)
 
 
