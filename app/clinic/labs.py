@@ -414,6 +414,7 @@ def _derived(
             if outcome.urgency and outcome.label:
                 page.patterns.append(_azotaemia(outcome))
         else:
+            page.urgencies += ["urgent"] if _high(reads, "creatinine") else []
             why = "it tells a prerenal from a renal azotaemia"
             page.needs.append(need("analytes[urine specific gravity]", why, "What is the urine specific gravity?"))
     if patient.species_name in ("dog", "cat") and (_stage(reads, given, "creatinine") or _stage(reads, given, "sdma")):

@@ -197,7 +197,7 @@ def _result(result: Mapping[str, Any] | None) -> str:
 
 def describe_calculate(answer: Answer) -> str:
     """The answer of `calculate`: the result, the arithmetic, what it means."""
-    lines = [_patient(answer), f"{answer['title']}: {_result(answer['result'])}"]
+    lines = [_patient(answer), answer["title"] + ("" if answer["rows"] else f": {_result(answer['result'])}")]
     lines += [f"  {row['name']}: {row['value']} {spelt(row['unit'])}".rstrip() for row in answer["results"]]
     for row in answer["rows"]:
         amount = "not computed" if row["amount"] is None else _span(row["amount"])

@@ -253,6 +253,7 @@ PATTERNS: list[tuple[dict[str, Any], list[Row], set[str]]] = [
     (CAT, [("SDMA", 18, "ug/dL"), ("creatinine", 1.4, "mg/dL")], {"sdma-high"}),
     (DOG, [("creatinine", 4, "mg/dL"), ("USG", 1.010)], {"azotaemia-renal"}),
     (HORSE, [("BUN", 60, "mg/dL"), ("USG", 1.040)], {"azotaemia-prerenal"}),
+    (CAT, [("creatinine", 9, "mg/dL"), ("K", 6.9, "mmol/L")], {"azotaemia-high-potassium"}),
     (COW, [("Mg", 1.0, "mg/dL"), ("P", 6, "mg/dL")], set()),
 ]
 
@@ -369,6 +370,7 @@ def test_derived_values_take_what_they_need(clinic: Clinic) -> None:
     assert derived(urine, "proteinuria")["result"]["label"] == "borderline proteinuric"
     assert derived(horse, "proteinuria") is None
     assert dry["needs"][0]["field"] == "analytes[urine specific gravity]"
+    assert dry["urgency"] == "urgent"
     assert alone["needs"][0]["field"] == "analytes[rbc]"
     assert derived(share, "absolute reticulocytes")["result"]["value"] == 120
     assert {"text": "K", "why": "given_twice"} in twice["not_checked"]
