@@ -227,7 +227,8 @@ for _kind, _listed in {
     "eat": "eat eating swallow swallowing ingest ingesting chew lick drink consume eating ingestion exposure "
     "comer manger fressen essen",
     "gave": "gave given administered applied dosed injected treated received dio administre donne gegeben deu put",
-    "give": "give giving administer dose dosing use using apply prescribe start try add adding dar donner geben",
+    "give": "give giving administer dose dosing use using apply prescribe start try needs need add "
+    "adding dar donner geben",
     "take": "on got takes taking take receiving gets getting have having had has medications meds currently takes "
     "tomando prend bekommt nimmt toma",
     "stopped": "stopped discontinued finished ceased previously formerly",
@@ -332,7 +333,7 @@ COMMON_BREED_WORDS = vocabulary(
     "boston dutch lop shire morgan leo bp quaker husky setter brit chi springer dane danes dutch heeler akita "
     "shepherd arab mastiff exotic alpine angus jersey oriental welsh cairn bully border standard toy great "
     "maltese friesian fold mau nfc tonk siam devon cornish doodle doodles silken ig pom poms cav wb tb bbb lassie "
-    "chartreux basset cardigan afghan corso mops pug pugs trotter pacer"
+    "chartreux basset cardigan cob afghan corso mops pug pugs trotter pacer"
 )
 """Breeds whose names are ordinary words too; they count only where an animal is meant."""
 _ENGLISH_ENDINGS = (
@@ -469,6 +470,8 @@ _ADVICE = (
     "wait two", "wait three", "wait several", "wait another", "no need to", "no reason to", "at home", "overnight",
     "throws up", "vomits", "pukes", "on its own", "on his own",
     "on her own", "on their own", "days before", "week before", "weeks before",
+    "not urgent", "not an emergency", "deferred", "postponed", "by itself", "by tomorrow", "vet tomorrow",
+    "recheck tomorrow", "examine tomorrow", "von selbst", "no intervention", "no treatment",
 )  # fmt: skip
 """What begins advice that may harm without a drug's name: the guard looks at such sentences too."""
 _BEFORE_NAMES = vocabulary("a an any my of old one our some the two")

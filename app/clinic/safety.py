@@ -296,7 +296,7 @@ _PIECES = vocabulary("tablet tablets tab tabs pill pills capsule capsules caplet
 
 _NEGATORS = vocabulary(
     "never not no don't doesn't shouldn't mustn't can't isn't aren't won't wasn't didn't couldn't wouldn't nor "
-    "neither without nunca nicht niemals kein keine jamais pas nao"
+    "neither without none nothing nunca nicht niemals kein keine nichts jamais pas nao"
 )
 _PROHIBITIONS = vocabulary(
     "avoid avoided avoiding avoids contraindicate contraindicates contraindicated contraindication contraindications "
@@ -305,14 +305,16 @@ _PROHIBITIONS = vocabulary(
     "poisoned poisoning poisonings toxicosis toxicity intoxication exposure exposures exposed ingested ingestion "
     "swallowed ate eaten eats licked chewed accidentally accidental warning beware destroys kills kill killed die "
     "dies died death evitar vermeiden eviter verboten giftig toxico toxique venenoso unsuitable inappropriate "
-    "cause causes caused causing"
+    "cause causes caused causing wrong myth false untrue"
 )
 _HAZARDS = vocabulary(
-    "toxic poisonous dangerous fatal deadly lethal harmful harm hazardous poison danger risk risks risky"
+    "toxic poisonous dangerous dangerously fatal deadly lethal harmful harm hazardous poison danger risk risks risky "
+    "toxica toxicas toxicos toxiques giftig gefahrlich lebensgefahrlich todlich peligroso peligrosa peligrosas mortal "
+    "mortales dangereux mortel venenosa venenosas"
 )
 _HARMLESS_NOUNS = frozenset(
     ("hurt", "problem", "problems", "trouble", "contraindicated", "contraindication", "damage", "bother", "issue",
-     "issues", "emergency")
+     "issues", "emergency", "relevant", "concern", "worrying", "adjustment")
 )  # fmt: skip
 _RECOMMENDATIONS = vocabulary(
     "give giving gives administer administering use using try start starting offer prescribe dosing take takes "
@@ -321,11 +323,13 @@ _RECOMMENDATIONS = vocabulary(
     "enjoy harmless apply inject continue consider ideal best gib geben geeignet sicher puede dar seguro "
     "administrar donner donnez sur peut alright benefit typical typically combine add crush mix put dissolve hide "
     "spray dele dale administre verabreichen verabreiche work good rub dab smear massage squirt clears cures soothes "
-    "eases enough"
+    "eases enough help buena opcion vertraglich angewendet verwendet dosis gabe"
 )
 _WITH = frozenset(("treat", "treated", "treating", "managed", "ahead", "go", "continue", "proceed", "helped", "sedate"))
 _BEFORE_FEED = frozenset(("to", "and", "then", "can", "may", "you", "should"))
-_INJECTED = frozenset(("inject", "injected", "injecting", "injection", "injections", "injectable"))
+_INJECTED = frozenset(
+    ("inject", "injected", "injecting", "injection", "injections", "injectable", "parenteral", "parenterally")
+)
 _PASSIVE = vocabulary("given administered used prescribed dosed taken offered applied")
 _PASSIVE_LEADS = frozenset(("be", "is", "are", "being", "usually", "commonly", "often"))
 _MODALS = frozenset(("can", "may", "could", "should", "might"))
@@ -354,7 +358,7 @@ _ADDED = frozenset(("add", "combine", "continue", "keep"))
 _TOGETHER = frozenset(("and", "with", "plus", "+", "together", "alongside", "add", "top"))
 _STOPS_SIGNS = frozenset(("will", "to", "can", "may", "could", "would", "help", "helps", "should"))
 _WILL_NOT = frozenset(("not", "need", "kill", "make", "die", "require", "want"))
-_SMALL = vocabulary("upset upsets mild mildly little minor slight slightly irritate irritates small")
+_SMALL = vocabulary("concern upset upsets mild mildly little minor slight slightly irritate irritates small")
 _MAKE_VOMIT = re.compile(
     r"\b(?:make|making|get|getting|have)\b(?:\s+[\w'-]+){1,4}?\s+(?:to\s+)?(?:vomit|throw up|puke)\b"
     r"|\buntil (?:he|she|it|they) (?:vomits?|throws? up|pukes?)\b"
@@ -370,10 +374,15 @@ _MAY_WAIT = re.compile(
     r"|\b(?:watch|monitor|observe) (?:him|her|it|them|the \w+) (?:at home|overnight)\b"
     r"|\bfor (?:a few|a couple of|two|three|several|[0-9]+) (?:days?|weeks?) before (?:going|calling|seeing|you)\b"
     r"|\b(?:resolve|pass|clear|settle|start|stop|heal|go away|get better)s?\b[^.;]{0,24}"
-    r"\bon (?:its|his|her|their) own\b"
+    r"\b(?:on (?:its|his|her|their) own|by itself|von selbst)\b"
+    r"|\b(?:not|isn't|hardly) (?:an? )?(?:urgent|emergency)\b"
+    r"|\b(?:deferred|postponed|delayed|put off) (?:until|till|to)\b"
+    r"|\bno (?:intervention|treatment) (?:is )?(?:needed|necessary|required|indicated)\b"
+    r"|\b(?:re-?examine|recheck|call (?:your|the) (?:regular )?vet) tomorrow\b|\bby tomorrow (?:morning|afternoon|evening)\b"
+    r"|\bwarten sie (?:ruhig )?(?:noch |ein |zwei |bis )"
 )
 _SPEAKERS = vocabulary("you owner owners client i she he they re were")
-_FRESH = vocabulary("just you so then")
+_FRESH = vocabulary("just you so then tell")
 _HUMANS = vocabulary("people humans human person children adults child adult owners")
 _POINTERS = vocabulary(
     "it this that them these those half quarter tablet tablets pill pills capsule dose doses mg ml mcg one dosage"
@@ -382,7 +391,8 @@ _ANIMAL_IT = vocabulary("plenty water time some food space rest fluids access lo
 _YES = vocabulary("yes sure absolutely certainly definitely yeah yep si oui ja")
 _PRAISE = vocabulary("safe ok okay fine harmless alright safely")
 _TOXIN_PRAISE = vocabulary(
-    "safe safely ok okay fine harmless healthy enjoy offer give worry good alright unlikely tolerate tolerated nothing"
+    "safe safely ok okay fine harmless healthy enjoy offer give worry good alright unlikely tolerate tolerated nothing "
+    "unbedenklich harmlos ungefahrlich inofensivo inofensivas inofensivos seguro seguras inocuo preocupe sorgen"
 )
 _TREATS = frozenset(("treat", "treats", "snack", "snacks"))
 _BEFORE_TREAT = vocabulary("a as of healthy occasional good safe tasty nice training special favourite favorite great")
@@ -821,6 +831,7 @@ class _Judge:
         self._audience = audience
         self._not_checked = not_checked
         self._animals: tuple[Patient, ...] | None = None
+        self._spoken_of: tuple[str, int] = ("", 0)
         self._generic: dict[str, Patient] = {}
         self._forbidden: dict[tuple[Any, ...], RuleRecord | None] = {}
 
@@ -841,6 +852,14 @@ class _Judge:
         advice = None if asks else self._bad_advice(text, words, spots, self._targets(species, denied, header, words))
         if advice is not None:
             return advice, None
+        if spots:
+            self._spoken_of = next((spot.drugs[0] for spot in reversed(spots) if spot.drugs), ""), 2
+        elif self._spoken_of[1] and self._spoken_of[0]:
+            name, left = self._spoken_of
+            self._spoken_of = name, left - 1
+            if not asks and _has_dose(words) and (verdict := self.judge(f"{name} {text}", header, None)[0]) is not None:
+                self._spoken_of = name, left - 1
+                return verdict, None
         if not spots:
             if topic is not None and not asks and _leans_on(words, topic):
                 return topic.verdict, None
@@ -849,7 +868,7 @@ class _Judge:
         if not targets:
             self._unjudged(spots, species, denied, words)
             return None, self._remember(spots, asks) if not species and not denied else None
-        doses = self._doses(text) if any("0" <= word[0] <= "9" for word in words) or _PIECES.intersection(words) else []
+        doses = self._doses(text) if not _DOSE_UNITS.isdisjoint(words) else []
         segments = _segments(words)
         listed = bool(header) and _LIST_ITEM.match(text) is not None
         leading = _polarity(tokens(header)[0], header=True) if header else (False, False)
@@ -859,10 +878,10 @@ class _Judge:
         for start, end in segments:
             inside = [spot for spot in spots if start <= spot.start < end]
             about = inside or ([carried] if carried is not None else [])
-            if not about:
+            part = words[start:end]
+            if not about or (not inside and _POINTERS.isdisjoint(part)):
                 continue
             carried = about[-1]
-            part = words[start:end]
             prohibits, recommends = _polarity(part)
             conditional = _is_conditional(part)
             dosed = _has_dose(part)
@@ -873,6 +892,8 @@ class _Judge:
             advises = not prohibits and not conditional and not asks and not past
             if about[0].toxin is not None and not about[0].drugs:
                 recommends = _praises(part) or (recommends and dosed)
+                prohibits = prohibits and not _belittles(part)
+                advises = not prohibits and not conditional and not asks and not past
             advises = advises and (
                 recommends or (bool(inside) and (dosed or (self._audience == "owner" and _DESCRIBES.isdisjoint(part))))
             )
@@ -1114,9 +1135,8 @@ class _Judge:
         return self._forbidden[key]
 
     def _is_assumed(self, match: rules.Match) -> bool:
-        """Whether a high rule holds by an assumption only: of the animal, or of the country where an owner reads it."""
-        foreign = bool(match.rule.trigger.jurisdiction) and self._facts.jurisdiction is None
-        return bool(match.assumed) or (foreign and self._audience == "owner")
+        """Whether a high rule holds by an assumption only: of the animal, or of the country."""
+        return bool(match.assumed) or (bool(match.rule.trigger.jurisdiction) and self._facts.jurisdiction is None)
 
     def _says(self, rule: RuleRecord, named: str, target: Patient) -> Verdict:
         """The rule's own words. Where no country is known the strictest rule holds, whoever reads it."""
@@ -1278,7 +1298,7 @@ def _segments(words: list[str]) -> list[tuple[int, int]]:
             cuts.append(place)
             conditional = word in _CONDITIONS or word in _CONCESSIONS
         elif (word == "," and (following in _IMPERATIVES or following in _FRESH or conditional)) or (
-            word == "and" and following in _IMPERATIVES
+            word == "and" and (following in _IMPERATIVES or following == "tell")
         ):
             cuts.append(place + 1)
             conditional = False
@@ -1342,7 +1362,9 @@ def _has_dose(part: list[str]) -> bool:
             and _OFTEN.isdisjoint(part[place + 1 : place + 6])
         ):
             return True
-        if "0" <= word[0] <= "9" and any(one in _DOSE_UNITS for one in part[place + 1 : place + 4]):
+        if ("0" <= word[0] <= "9" or word in _COUNTS) and any(
+            one in _DOSE_UNITS for one in part[place + 1 : place + 4]
+        ):
             return True
     return False
 
@@ -1353,7 +1375,8 @@ def _is_quoted(text: str, starts: list[int], place: int, words: list[str]) -> bo
     if before.count('"') % 2 == 1 or before.count("\u201c") > before.count("\u201d"):
         return True
     return any(
-        one in ("asked", "mentioned", "wrote", "said", "asking") and words[max(0, at - 1)] in _SPEAKERS
+        one in ("told", "heard")
+        or (one in ("asked", "mentioned", "wrote", "said", "asking") and words[max(0, at - 1)] in _SPEAKERS)
         for at, one in enumerate(words[:place])
     )
 
@@ -1378,6 +1401,14 @@ def _praises(part: list[str]) -> bool:
         elif word in _TOXIN_PRAISE or (word in _MODALS and not _AFTER_MODAL.isdisjoint(part[place + 1 : place + 4])):
             return True
     return False
+
+
+def _belittles(part: list[str]) -> bool:
+    """Whether words make a poison's harm small: `only causes a mild upset`."""
+    return any(
+        word in ("only", "just", "merely") and not _SMALL.isdisjoint(part[place + 1 : place + 5])
+        for place, word in enumerate(part)
+    )
 
 
 def _leans_on(words: list[str], topic: _Topic) -> bool:
