@@ -378,7 +378,8 @@ _MAY_WAIT = re.compile(
     r"|\b(?:not|isn't|hardly) (?:an? )?(?:urgent|emergency)\b"
     r"|\b(?:deferred|postponed|delayed|put off) (?:until|till|to)\b"
     r"|\bno (?:intervention|treatment) (?:is )?(?:needed|necessary|required|indicated)\b"
-    r"|\b(?:re-?examine|recheck|call (?:your|the) (?:regular )?vet) tomorrow\b|\bby tomorrow (?:morning|afternoon|evening)\b"
+    r"|\b(?:re-?examine|recheck|call (?:your|the) (?:regular )?vet) tomorrow\b"
+    r"|\bby tomorrow (?:morning|afternoon|evening)\b"
     r"|\bwarten sie (?:ruhig )?(?:noch |ein |zwei |bis )"
 )
 _SPEAKERS = vocabulary("you owner owners client i she he they re were")
