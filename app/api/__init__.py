@@ -23,6 +23,7 @@ from app.api.health import HealthController
 from app.api.keys import KeysController, OwnKeyController
 from app.api.models import ModelsController
 from app.api.schema import SchemaController
+from app.api.schemas import DocumentsController
 from app.api.usage import UsageController
 from app.turns.house import House
 
@@ -31,6 +32,7 @@ CONTROLLERS = (
     ChatController,
     ClinicController,
     CreditsController,
+    DocumentsController,
     EstimateController,
     KeysController,
     ModelsController,

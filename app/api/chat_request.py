@@ -220,7 +220,10 @@ class ChatRequest(_Open):
     tools: Annotated[list[dict[str, Any]], Field(max_length=TOOLS_MAX)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
-    response_format: dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = Field(
+        None,
+        description='`{"type": "json_schema", "json_schema": {"name": "vetx_soap"}}` for a document of /v1/schemas.',
+    )
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
     presence_penalty: Penalty | None = None

@@ -77,6 +77,7 @@ class Draft:
     def __init__(self, kind: Kind, document: Json) -> None:
         self._kind = kind
         self._document = document
+        self._text: str | None = None
         self.words_schema = words_schema(kind.name)
         self.task = (
             f"Answer with one JSON object and nothing else. It is {kind.task}. Its fields, all required: "
@@ -86,7 +87,9 @@ class Draft:
 
     def text(self) -> str:
         """The document with our own words, as JSON."""
-        return self._checked(self._document)
+        if self._text is None:
+            self._text = self._checked(self._document)
+        return self._text
 
     def with_words(self, text: str, judge: Callable[[str], str]) -> str:
         """The document with an engine's words, as JSON.

@@ -54,13 +54,13 @@ class Engines:
             upstream.id: PROTOCOLS[upstream.protocol](upstream) for upstream in catalogue.upstreams.values()
         }
 
-    def check_supported(self, ask: Ask, model: Model) -> None:
-        """Refuse fields that this model's engine would have to ignore.
+    def check_supported(self, ask: Ask, model: Model, *, formed: bool = False) -> None:
+        """Refuse fields that this model's engine would have to ignore; `formed`: its `response_format` is seen to.
 
         Raises:
             Invalid: names the field.
         """
-        check_supported(ask.passthrough, builtin=model.engine == "builtin")
+        check_supported(ask.passthrough, builtin=model.engine == "builtin", formed=formed)
 
     def stop_filter(self, stops: Sequence[str]) -> StopFilter:
         """Cuts one answer at the first of these sequences."""

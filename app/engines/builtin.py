@@ -16,16 +16,21 @@ class BuiltinEngine:
 
     async def stream(self, prompt: Prompt, model: Model) -> AsyncGenerator[Delta, None]:
         """The answer word by word."""
-        for word in _words(in_words(prompt)):
+        for word in _words(_answer(prompt)):
             yield Delta(word)
         yield Delta(finish_reason="stop")
 
     async def complete(self, prompt: Prompt, model: Model) -> Delta:
         """The whole answer."""
-        return Delta(in_words(prompt), finish_reason="stop")
+        return Delta(_answer(prompt), finish_reason="stop")
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def _answer(prompt: Prompt) -> str:
+    """The document that was prepared for it, or else the assessment in words."""
+    return in_words(prompt) if prompt.document is None else prompt.document
 
 
 def _words(text: str) -> list[str]:
@@ -40,8 +45,11 @@ def _words(text: str) -> list[str]:
     return pieces
 
 
-def check_supported(fields: Mapping[str, Any], *, builtin: bool) -> None:
+def check_supported(fields: Mapping[str, Any], *, builtin: bool, formed: bool = False) -> None:
     """Refuse what an engine would have to leave out of its answer.
+
+    Args:
+        formed: the `response_format` is one that somebody has prepared an answer for.
 
     Raises:
         Invalid: `logprobs: true` (no engine: the guard may change words), and for the built-in engine also a required
@@ -53,6 +61,6 @@ def check_supported(fields: Mapping[str, Any], *, builtin: bool) -> None:
         return
     if fields.get("tool_choice") not in (None, "none", "auto"):
         raise Invalid('This model calls no tools; set tool_choice to "auto" or "none".', param="tool_choice")
-    wanted = fields.get("response_format")
+    wanted = None if formed else fields.get("response_format")
     if wanted is not None and not (isinstance(wanted, Mapping) and wanted.get("type") == "text"):
         raise Invalid('This model answers in text; set response_format to {"type": "text"}.', param="response_format")

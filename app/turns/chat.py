@@ -17,10 +17,11 @@ from typing import Any, Literal
 
 import structlog
 
-from app.base.catalogue import Bill, Outcome, Settled
+from app.base.catalogue import Bill, Model, Outcome, Settled
 from app.base.errors import ClientGone, InternalError, Refused, Unavailable, UpstreamError, UpstreamTimeout
 from app.base.messages import Ask, Delta, Intervention, Json, ToolCallDelta, UpstreamUsage
 from app.billing.idempotency import Claim, Replay
+from app.turns.forms import JsonPage
 from app.turns.house import House
 from app.turns.prepare import Ready, call_facts, prepare
 from app.turns.prompt import build_prompt
@@ -148,18 +149,29 @@ class Turn:
         """What one engine's words go through; another engine begins with fresh ones."""
         facts, stops = self.ready.facts, self.ready.ask.stop
         self._guard = self._house.clinic.guard(facts) if facts is not None else None
-        self._stops = self._house.engines.stop_filter(stops) if stops else None
+        form = self.ready.form
+        document = form is not None and (form.document is not None or self.model.engine == "builtin")
+        self._stops = self._house.engines.stop_filter(stops) if stops and not document else None
+        self._page: JsonPage | None = None
+        if form is not None and facts is not None and self._guard is not None and self.model.engine != "builtin":
+            second = self._house.clinic.guard(facts)
+            self._page = JsonPage(form, self._guard, second, may_be_cut=bool(stops))
 
     def _turn_to_fallback(self) -> bool:
         """Let the model's fallback answer instead; False where there is none, or words are out already."""
         other = self._house.catalogue.fallback_of(self.model)
-        if other is None or self._first_token_ms is not None:
+        if other is None or self._first_token_ms is not None or not self._can_answer(other):
             return False
         self.model = other
         self._prompt = build_prompt(self.ready, other, self.bill)
         self._usage = self.finish_reason = None
         self._begin_filters()
         return True
+
+    def _can_answer(self, other: Model) -> bool:
+        """Whether it can write what `response_format` asks for: the built-in engine has only what was prepared."""
+        form = self.ready.form
+        return form is None or other.engine != "builtin" or form.prepared is not None
 
     async def read_whole(self) -> None:
         """Read the whole answer of the engine; for callers who don't stream.
@@ -188,11 +200,11 @@ class Turn:
         """As `_try_stream`, for an answer that comes whole."""
         try:
             self._take(await self._house.engines.complete(self._prompt, self.model))
+            self._take_last()
         except (UpstreamError, UpstreamTimeout, Unavailable):
             if not self._turn_to_fallback():
                 raise
             return True
-        self._take_last()
         return False
 
     def _take(self, delta: Delta) -> None:
@@ -203,7 +215,10 @@ class Turn:
             text = delta.text
             if self._stops is not None:
                 text, stopped = self._stops.feed(text)
-            self._let_out(self._guarded(text))
+            if self._page is not None:
+                self._page.feed(text)
+            else:
+                self._let_out(self._guarded(text))
             if stopped:
                 self.finish_reason = "stop"
                 self._take_last()
@@ -218,9 +233,13 @@ class Turn:
         if self._ended:
             return
         text = self._stops.finish() if self._stops is not None else ""
-        text = self._guarded(text)
-        if self._guard is not None:
-            text += self._guard.finish()
+        if self._page is not None:
+            self._page.feed(text)
+            text = self._page.finish(self.finish_reason, calls=self._first_token_ms is not None)
+        else:
+            text = self._guarded(text)
+            if self._guard is not None:
+                text += self._guard.finish()
         self._let_out(text)
         self._ended = True
 

@@ -11,8 +11,11 @@ from app.base.clock import utc_now
 from app.base.errors import Forbidden, NotFound
 from app.base.messages import Ask, Facts, Message, Picture, PictureUrl
 from app.billing.prices import quote_for
+from app.turns.forms import Form, form_of
 from app.turns.house import House
 
+SPARE_TOKENS = 16
+"""A meter that is exactly full ends an answer as cut."""
 VISION_TWIN = {"vetx-23": "vetx-23-vision"}
 
 
@@ -29,6 +32,7 @@ class Ready:
     image_tokens: int
     system: str
     quote: Quote
+    form: Form | None = None
 
 
 async def prepare(ask: Ask, house: House) -> Ready:
@@ -56,7 +60,7 @@ async def prepare(ask: Ask, house: House) -> Ready:
             code="model_not_allowed",
             param="model",
         )
-    house.engines.check_supported(ask, model)
+    house.engines.check_supported(ask, model, formed=model.veterinary)
     pictures: tuple[Picture, ...] = ()
     messages = ask.messages
     if has_pictures:
@@ -68,13 +72,27 @@ async def prepare(ask: Ask, house: House) -> Ready:
         messages = _with_pictures(ask.messages, pictures)
     facts = None
     system = ""
+    today = utc_now().date()
     if model.veterinary:
-        facts = house.clinic.facts_for(ask, house.settings.jurisdiction, utc_now().date())
+        facts = house.clinic.facts_for(ask, house.settings.jurisdiction, today)
         system = house.clinic.render_prompt(facts, has_pictures)
+    form = form_of(ask, model, facts, house, today)
+    if form is not None and form.document is not None:
+        system = f"{system}\n\n{form.document.task}"
     image_tokens = sum(picture.tokens for picture in pictures)
     prompt_tokens = image_tokens + await house.tokens.count_ask(ask)
-    quote = quote_for(model, prompt_tokens, ask.max_tokens, await _overhead(system, model, prompt_tokens, house))
-    return Ready(ask, model, facts, pictures, messages, prompt_tokens, image_tokens, system, quote)
+    overhead = await _overhead(system, model, prompt_tokens, house)
+    quote = quote_for(await _roomy(model, form, house), prompt_tokens, ask.max_tokens, overhead)
+    return Ready(ask, model, facts, pictures, messages, prompt_tokens, image_tokens, system, quote, form)
+
+
+async def _roomy(model: Model, form: Form | None, house: House) -> Model:
+    """The model with a default length at which our part of a document isn't cut."""
+    if form is None or form.prepared is None:
+        return model
+    ours = await house.tokens.count_many([form.prepared.text()]) + SPARE_TOKENS
+    wanted = ours if model.engine == "builtin" else ours + model.output_tokens_default
+    return replace(model, output_tokens_default=min(model.output_tokens_max, wanted))
 
 
 def _only_described(picture: Picture) -> Picture:

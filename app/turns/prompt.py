@@ -16,6 +16,9 @@ def build_prompt(ready: Ready, model: Model, bill: Bill) -> Prompt:
     temperature = ask.temperature
     if temperature is None and model.veterinary:
         temperature = TEMPERATURE_DEFAULT
+    extra, form = ask.passthrough, ready.form
+    if form is not None and (wanted := form.response_format()) is not None:
+        extra = {**extra, "response_format": wanted}
     return Prompt(
         model=ready.model.id,
         upstream_model=model.upstream_model or model.id,
@@ -24,7 +27,8 @@ def build_prompt(ready: Ready, model: Model, bill: Bill) -> Prompt:
         facts=ready.facts,
         max_tokens=bill.output_tokens,
         temperature=temperature,
-        stop=ask.stop,
-        extra=ask.passthrough,
+        stop=() if form is not None and form.document is not None else ask.stop,
+        extra=extra,
         hides_reasoning=model.veterinary,
+        document=None if form is None or form.prepared is None else form.prepared.text(),
     )

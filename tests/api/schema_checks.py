@@ -25,7 +25,10 @@ BEYOND_JSON_SCHEMA = (
     ("/v1/clinic/triage", r"text"),
     ("/v1/clinic/differentials", r"signs|analytes(\[\d+\]\.\w+)?"),
     ("/v1/(chat|estimate)", r"vetx\.patients?.*|messages\[\d+\]\.content\[\d+\]\.image_url\.url"),
-    ("/v1/(chat|estimate)", r"logprobs|tool_choice|response_format|max_(completion_)?tokens"),
+    (
+        "/v1/(chat|estimate)",
+        r"logprobs|tool_choice|response_format(\.type|\.json_schema(\.name)?)?|max_(completion_)?tokens",
+    ),
     ("/v1", r"x-user-id|X-App-Source"),
 )
 

@@ -200,7 +200,8 @@ async def test_a_prompt_beyond_the_window_is_refused_as_such(service: Service) -
 
 async def test_a_tool_choice_the_engine_lacks_is_refused_naming_it(service: Service) -> None:
     account = await service.account()
-    for field, value in (("tool_choice", "required"), ("response_format", {"type": "json_object"}), ("logprobs", True)):
+    schema = {"type": "json_schema", "json_schema": {"name": "mine", "schema": {"type": "object"}}}
+    for field, value in (("tool_choice", "required"), ("response_format", schema), ("logprobs", True)):
         response = await service.chat(account, "hello", **{field: value})
         assert (response.status_code, response.json()["error"]["param"]) == (400, field)
 

@@ -76,7 +76,7 @@ async def test_what_is_described_is_what_is_served_and_nothing_of_later_releases
         options = await service.client.options(re.sub(r"\{\w+\}", "x", path))
         served = set(options.headers["allow"].lower().split(", ")) - {"head", "options"}
         assert served == set(item), path
-    for word in ("memory", "images/generations", "videos", "client_secrets", "schemas"):
+    for word in ("memory", "images/generations", "videos", "client_secrets"):
         assert (await service.client.get(f"/v1/{word}", headers=account.headers)).status_code == 404
 
 

@@ -1,0 +1,243 @@
+"""`response_format`: which JSON an answer must be, who writes it, and the check before any of it goes out.
+
+An answer that must be JSON is judged as a whole: a dose may stand in one field and its drug in another. So nothing of a
+model's JSON leaves before it is complete; words of the built-in engine need no such wait.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from app.base.catalogue import Model
+from app.base.errors import Invalid, UpstreamError
+from app.base.messages import Ask, Facts, Json
+from app.turns.house import House
+
+if TYPE_CHECKING:
+    from app.clinic.drafting import Draft
+
+CHARACTERS_MAX = 1024 * 1024
+DEPTH_MAX = 64
+NAME_CHARACTERS_MAX = 60
+PREFIX = "vetx_"
+OF_JSON_OBJECT = {"clinician": "soap", "owner": "triage_card"}
+"""What the built-in engine writes where any JSON object will do."""
+_KEY_JOINTS = re.compile(r"[_\-]+")
+_KEY_UNIT = re.compile(r"(?:^|_)(mg|mcg|ug|g|ml|iu|units)((?:_?per_?|_)kg)?(?:_|$)", re.IGNORECASE)
+_DOSE = re.compile(r"\d\s*(?:mg|mcg|ug|µg|g|ml|iu|units?)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The JSON an answer must be.
+
+    Attributes:
+        document: the vetx document that a model's words go into; None: any JSON object, or the caller's own schema.
+        prepared: what the built-in engine answers; None where it can't.
+    """
+
+    document: Draft | None
+    prepared: Draft | None
+
+    def response_format(self) -> Json | None:
+        """What an upstream is asked for instead of the caller's; None: the caller's own."""
+        if self.document is None:
+            return None
+        schema = {"name": "vetx_words", "strict": True, "schema": self.document.words_schema}
+        return {"type": "json_schema", "json_schema": schema}
+
+
+def form_of(ask: Ask, model: Model, facts: Facts | None, house: House, today: date) -> Form | None:
+    """The form that an ask's `response_format` wants; None for text, and for models that pass the field on.
+
+    Raises:
+        Invalid: the field is malformed, names no document of ours, or the built-in engine can't write what it wants.
+    """
+    wanted = ask.passthrough.get("response_format")
+    name = _document_named(wanted)
+    if facts is None or not model.veterinary:
+        if name is not None:
+            raise Invalid("Only vetx models write vetx documents; use vetx-23.", param="response_format")
+        return None
+    if wanted is None or wanted.get("type") == "text":
+        return None
+    other = house.catalogue.fallback_of(model)
+    builtin = model.engine == "builtin"
+    said = [message.text for message in ask.messages if message.role == "user"]
+    if name is not None:
+        document = house.clinic.draft(name, facts, said, today)
+        return Form(document, document)
+    if wanted.get("type") == "json_object":
+        can = builtin or (other is not None and other.engine == "builtin")
+        prepared = house.clinic.draft(OF_JSON_OBJECT[facts.audience], facts, said, today) if can else None
+        return Form(None, prepared)
+    if wanted.get("type") != "json_schema":
+        raise Invalid("type is text, json_object or json_schema.", param="response_format.type")
+    if builtin:
+        raise Invalid(
+            "This model writes no schema of your own; name one of its documents, like vetx_soap (GET /v1/schemas).",
+            param="response_format",
+        )
+    return Form(None, None)
+
+
+def _document_named(wanted: Any) -> str | None:
+    """The document of ours that a `response_format` names, without its prefix.
+
+    Raises:
+        Invalid: a json_schema without a name, or one of our prefix that is no document.
+    """
+    if not isinstance(wanted, Mapping) or wanted.get("type") != "json_schema":
+        return None
+    schema = wanted.get("json_schema")
+    if not isinstance(schema, Mapping):
+        raise Invalid("json_schema is missing.", code="missing_required_parameter", param="response_format.json_schema")
+    name = schema.get("name")
+    if not isinstance(name, str) or not name:
+        raise Invalid(
+            "json_schema.name is missing.",
+            code="missing_required_parameter",
+            param="response_format.json_schema.name",
+        )
+    return name.removeprefix(PREFIX) if name.startswith(PREFIX) else None
+
+
+class Guard(Protocol):
+    """Gives what may go out of a text; `interventions` are what it changed."""
+
+    interventions: list[Any]
+
+    def feed(self, text: str) -> str:
+        """What may go out now."""
+        ...
+
+    def finish(self) -> str:
+        """The rest."""
+        ...
+
+
+class JsonPage:
+    """A model's JSON, gathered until it is whole.
+
+    Args:
+        guard, second: guards of this conversation. The second one reads each object as a whole and changes nothing.
+        may_be_cut: the caller's own stop sequences may cut it.
+    """
+
+    def __init__(self, form: Form, guard: Guard, second: Guard, *, may_be_cut: bool) -> None:
+        self._form = form
+        self._guard = guard
+        self._second = second
+        self._may_be_cut = may_be_cut
+        self._texts: list[str] = []
+        self._characters = 0
+
+    def feed(self, text: str) -> None:
+        """Keep a piece.
+
+        Raises:
+            UpstreamError: it is more than any answer may be.
+        """
+        self._texts.append(text)
+        self._characters += len(text)
+        if self._characters > CHARACTERS_MAX:
+            raise UpstreamError("The model's JSON is too long; nothing was charged.")
+
+    def finish(self, finish_reason: str | None, *, calls: bool) -> str:
+        """What goes out of it.
+
+        Args:
+            calls: whether the model called tools; it may then say nothing.
+
+        Raises:
+            UpstreamError: it is not the JSON that was asked for, or gives in figures what the rules forbid.
+        """
+        said = "".join(self._texts)
+        if calls and not said.strip():
+            return ""
+        if finish_reason == "length":
+            return self._judge(said)
+        try:
+            if self._form.document is not None:
+                return self._form.document.with_words(said, self._judge)
+            return self._object(said)
+        except (ValueError, msgspec.DecodeError, RecursionError):
+            if self._may_be_cut and self._form.document is None:
+                return self._judge(said)
+            raise UpstreamError(
+                "The model did not answer in the JSON that response_format asks for; nothing was charged."
+            ) from None
+
+    def _judge(self, text: str) -> str:
+        return self._guard.feed(text) + self._guard.finish()
+
+    def _object(self, said: str) -> str:
+        value = msgspec.json.decode(said.strip().encode())
+        if not isinstance(value, dict):
+            raise ValueError("not an object")
+        judged = self._judged(value, DEPTH_MAX)
+        if judged != value:
+            return msgspec.json.encode(judged).decode()
+        self._judge_figures(value)
+        return said.strip()
+
+    def _judged(self, value: Any, depth: int) -> Any:
+        """The same value with every string, and every key, as the guard lets it out."""
+        if not depth:
+            raise ValueError("nested too deeply")
+        if isinstance(value, str):
+            return self._judge(value)
+        if isinstance(value, list):
+            return [self._judged(one, depth - 1) for one in value]
+        if isinstance(value, dict):
+            return {self._judge(key): self._judged(one, depth - 1) for key, one in value.items()}
+        return value
+
+    def _judge_figures(self, value: Any) -> None:
+        """Refuse an object whose fields together give a dose that no string of it gives alone.
+
+        Raises:
+            UpstreamError: naming the rule.
+        """
+        if isinstance(value, list):
+            for one in value:
+                self._judge_figures(one)
+        if not isinstance(value, dict):
+            return
+        if sentence := _as_sentence(value):
+            before = len(self._second.interventions)
+            self._second.feed(sentence)
+            self._second.finish()
+            if len(self._second.interventions) > before:
+                rule = self._second.interventions[-1].rule
+                raise UpstreamError(f"The model gave figures that the safety rule {rule} forbids; nothing was charged.")
+        for one in value.values():
+            self._judge_figures(one)
+
+
+def _as_sentence(row: Mapping[str, Any]) -> str:
+    """The names and figures of an object in one line, where it has a dose: `ibuprofen, PO dose 10 mg/kg.`; else ""."""
+    names, figures = [], []
+    for key, value in row.items():
+        words = _KEY_JOINTS.sub(" ", key)
+        if isinstance(value, str) and _DOSE.search(value):
+            figures.append(f"{words} {value}")
+        elif isinstance(value, str) and len(value) <= NAME_CHARACTERS_MAX:
+            names.append(value)
+        elif isinstance(value, Mapping) and isinstance(value.get("unit"), str):
+            figures += [f"{words} {one} {value['unit']}" for one in value.values() if _is_number(one)]
+        elif _is_number(value) and (unit := _KEY_UNIT.search(key)) is not None:
+            figures.append(f"{words[: unit.start()]} {value} {unit[1]}{'/kg' if unit[2] else ''}")
+        elif _is_number(value) and isinstance(row.get("unit"), str):
+            figures.append(f"{words} {value} {row['unit']}")
+    return f"{' '.join([*names, *figures])}." if names and figures else ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
