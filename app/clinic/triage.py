@@ -14,7 +14,7 @@ from app.base.messages import Triage
 from app.clinic.findings import VitalSaid, flags_in
 from app.clinic.reading import Reading, read
 from app.clinic.records import Flag, Records
-from app.clinic.units import number, shown, spelt
+from app.clinic.units import fold, number, shown, spelt
 
 Json = dict[str, Any]
 Level = Literal["emergency", "urgent", "routine", "home_care"]
@@ -210,7 +210,7 @@ def _raised(reading: Reading, patient: Mapping[str, Any], records: Records) -> I
     for sign in reading.signs:
         flag = records.flags[sign.flag]
         species = sign.species or patient.get("species")
-        if species is not None and "any" not in flag.species and species not in flag.species:
+        if species is not None and "any" not in flag.species and not _can_be(str(species), flag, records):
             continue
         sex = patient.get("sex") or next(
             (animal.sex for animal in reading.animals if animal.species == species and animal.sex), None
@@ -218,6 +218,15 @@ def _raised(reading: Reading, patient: Mapping[str, Any], records: Records) -> I
         if flag.sex and sex is not None and sex != flag.sex:
             continue
         yield flag, sign.span
+
+
+def _can_be(species: str, flag: Flag, records: Records) -> bool:
+    """Whether a flag holds for a species, or for one of a group (`parrot`); one that nobody knows rules nothing out."""
+    if species in records.species:
+        return species in flag.species
+    group = fold(species).replace(" ", "_")
+    members = {name for name, row in records.species.items() if group in row.groups}
+    return not members or not members.isdisjoint(flag.species)
 
 
 def _shown(flag: Flag, span: tuple[int, int]) -> Json:

@@ -296,3 +296,14 @@ def test_a_phrase_is_found_beside_another_that_begins_the_same(records: Records)
     said = [sign.sign for sign in read("blood in her urine", records).signs]
 
     assert "blood in the urine or frequent small amounts" in said
+
+
+def test_a_group_of_species_has_the_flags_of_its_members(records: Records) -> None:
+    """`parrot` is no species on record, but its members are."""
+    text = "fluffed up on the bottom of the cage, eyes closed"
+
+    assert "bird-too-weak-to-perch" in {flag["id"] for flag in triage(text, {"species": "parrot"}, records).red_flags}
+    assert "bird-too-weak-to-perch" in {flag["id"] for flag in triage(text, {"species": "gryphon"}, records).red_flags}
+    assert "bird-too-weak-to-perch" not in {
+        flag["id"] for flag in triage(text, {"species": "snake"}, records).red_flags
+    }
