@@ -14,7 +14,6 @@ ORDER = ("emergency", "urgent", "routine", "home_care")
 KNOWN_LOW = frozenset(
     (
         "my ferret is drooling and pawing at his mouth and his back end is weak",  # no source for it was at hand
-        "she bolted down a corn cob and now retches every few minutes, nothing comes",  # `cob` is read as a horse
     )
 )
 
