@@ -50,6 +50,8 @@ NOTICE = {
     "owner": "You are talking to an AI. It informs and does not replace a veterinarian; in an emergency call one now.",
 }
 _SHORT = 7
+_FARM_ROUTES = ("FEED", "WATER", "IMM", "EPI", "LOCAL", "IA", "VAG")
+"""Routes that a line of medication knows no word for."""
 _MEMBERS_MAX = 6
 _NO_FORMULAS = Formulas()
 _LANGUAGE_WORDS = {
@@ -93,7 +95,8 @@ _KINDS = {
 _TOPIC = vocabulary(
     "animal animals pet pets vet vets veterinary veterinarian clinic species breed patient patients owner canine "
     "feline equine bovine livestock herd flock paw paws fur tail mdr1 zoonosis vaccine vaccination spay neuter "
-    "deworm dewormer"
+    "deworm dewormer parvo parvovirus distemper rabies heartworm lungworm fleas ticks worms mange ringworm "
+    "giardia laminitis colic strangles mastitis bloat kennel"
 )
 _FACTS = ("species", "breed", "name", "sex", "neutered", "age", "weight", "pregnant", "lactating", "production_class")
 
@@ -149,6 +152,7 @@ def facts_for(
         for one in reading.exposures
         if one.status not in ("denied", "past")
     ]
+    medications = [_the_only_one(one, known, records) for one in medications]
     for reading in said:
         if not _EATING.isdisjoint(reading.words):
             eaten = _unknown_drugs(reading, records)
@@ -173,6 +177,10 @@ def facts_for(
         needs += one.needs
     if about and uncovered is not None and not known[0].species and (kind := _KINDS.get(uncovered)):
         needs.append(need("species", "doses and poisons differ by species", f"What kind of {kind} is it?"))
+    swallowed = any(not _EATING.isdisjoint(reading.words) for reading in readings)
+    if swallowed and not (met or known or medications or any(reading.signs for reading in readings)):
+        ask = "What did it eat or drink, how much and when, and what kind of animal is it?"
+        needs.append(need("substance", "only what is known by name can be judged", ask))
     if about and not known:
         needs.append(need("species", "doses and poisons differ by species", "What kind of animal is it?"))
     if doses and jurisdiction is None:
@@ -268,7 +276,10 @@ def _pictures(messages: Sequence[Message]) -> bool:
 
 
 def _on_topic(readings: Sequence[Reading]) -> bool:
-    return any(reading.analytes or reading.asks_dose or not _TOPIC.isdisjoint(reading.words) for reading in readings)
+    return any(
+        reading.analytes or reading.asks_dose or not (_TOPIC | _EATING).isdisjoint(reading.words)
+        for reading in readings
+    )
 
 
 def _merged(said: list[Reading]) -> tuple[list[Animal], list[Reading]]:
@@ -568,7 +579,7 @@ def _line(one: Medication) -> str:
             words.append(f"{_plain(one.strength[0])} {one.strength[1]}")
     elif one.tablets is not None:
         words = [f"{_plain(one.tablets)} tablets of {name}"]
-    words += [part for part in (one.route, one.frequency) if part]
+    words += [part for part in (one.route, one.frequency) if part and part not in _FARM_ROUTES]
     return " ".join(words)[:400]
 
 
@@ -729,6 +740,18 @@ def _of_classes(
             names = ", ".join((fitting or [drug.generic for drug in members])[:_MEMBERS_MAX])
             needs.append(need("drug", f"{one.text} is a group of drugs", f"Which one: {names}?"))
     return found
+
+
+def _the_only_one(one: Medication, known: list[Patient], records: Records) -> Medication:
+    """A group of drugs as the only one of it that has doses for this animal: iron for a piglet is iron dextran."""
+    if one.drugs or one.drug_class is None or one.animal is None:
+        return one
+    species = known[one.animal].species_name
+    fitting = [
+        drug.generic for drug in records.drugs.values()
+        if one.drug_class in drug.classes and any(row.species == species for row in drug.doses)
+    ]  # fmt: skip
+    return replace(one, drugs=(fitting[0],)) if len(fitting) == 1 else one
 
 
 def _is_only_animal(trigger: Trigger) -> bool:

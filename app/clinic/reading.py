@@ -381,6 +381,10 @@ _HUMAN = vocabulary(
     "husband husbands wife son daughter friend friends neighbor neighbour vet doctor owner client mom mum dad mother "
     "father boyfriend girlfriend kid sister brother lady man woman guy"
 )
+_PREVENTED = vocabulary(
+    "prev prevention preventive preventives preventative preventatives test tests tested negative neg vaccine vaccines "
+    "vaccination free pill pills meds medication tablets tablet chew chews"
+)
 _PRONOUNS = {
     "male": frozenset(("he", "he's", "him", "his", "he'll", "himself")),
     "female": frozenset(("she", "she's", "her", "hers", "she'll", "herself")),
@@ -469,6 +473,8 @@ _ABOUT = frozenset(("about", "approx", "around", "roughly", "maybe", "~", "(", "
 _AT_HAND = frozenset(("have", "has", "using", "stock", "only", "comes", "come", "with", "got", "are"))
 _ALL_OF = frozenset(("both", "shared", "all"))
 _LEVELS = frozenset(("level", "levels", "trough", "concentration"))
+_STRENGTH_MIN = 20
+"""`ibuprofen of 600`: so many milligrams and more are a strength, less is a count."""
 _EITHER = frozenset(("or", "vs", "versus", "oder", "ou", "o"))
 _CHOICE_GAP_MAX = 8
 _JOINED = frozenset(("and", "my", "our", "the", "a", "his", "her", "their", "other"))
@@ -706,6 +712,8 @@ class _Reader:
             self._called()
         if self.substances and self.figures:
             self._levels()
+        if self.measured and "urea" in self.words and "urea poisoning" in self.records.toxins:
+            self._eaten_urea()
         analytes = self._analytes() if self.measured else ()
         vitals = self._vitals() if self.figures and (self.vital_words or "tpr" in self.words) else ()
         mentions = self._mentions() if self.substances or "%" in self.words else []
@@ -812,7 +820,8 @@ class _Reader:
             if kind in ("drug", "toxin", "product", "class"):
                 if end - place == 1 and words[place] in NAMES_TOO and self._is_called(place):
                     continue
-                if kind != "drug" or end - place > 1 or words[place] not in ORDINARY or self._is_brand(place, end):
+                own = end - place > 1 or words[place] not in ORDINARY or words[place] in self.records.drugs
+                if kind != "drug" or own or self._is_brand(place, end):
                     substances.append(term)
             elif kind in ("species", "breed"):
                 if self._is_animal(term, place, end):
@@ -1062,12 +1071,16 @@ class _Reader:
                     self._note("sex", sex, place, end)
             elif term.kind == "state":
                 self._note(term.value, not self._denied(place, end), place, end)
-            elif term.kind == "condition" and not self._denied(place, end):
+            elif term.kind == "condition" and not self._denied(place, end) and not self._is_prevented(end):
                 self._note("conditions", (term.value,), place, end)
             elif term.kind == "production":
                 owner = self._whose(place, end)
                 if owner is not None and self.drafts[owner].facts.get("species") == term.more:
                     self._note("production_class", term.value, place, end)
+
+    def _is_prevented(self, end: int) -> bool:
+        """`heartworm prevention`, `parvo vaccine`, `heartworm negative`: the animal doesn't have it."""
+        return end < len(self.words) and self.words[end] in _PREVENTED
 
     def _pronoun(self) -> None:
         """`she isn't on any medication`: the sex of the only animal, where nobody else is spoken of."""
@@ -1087,8 +1100,10 @@ class _Reader:
         words, place, end = self.words, found.start, found.end
         if found.unit in ("mg", "ug", "gr") or found.start in self.claimed:
             return False
-        ahead = words[max(0, place - 4) : place]
-        if ahead[-2:] in (["i", "weigh"], ["i", "weighed"]) or ("weighs" in ahead and not _HUMAN.isdisjoint(ahead)):
+        lead = words[max(0, place - 4) : place]
+        if lead and VERBS.get(lead[-1]) == "ate":
+            return False
+        if lead[-2:] in (["i", "weigh"], ["i", "weighed"]) or ("weighs" in lead and not _HUMAN.isdisjoint(lead)):
             return False
         following = words[end] if end < len(words) else ""
         if following == "of" and words[end + 1 : end + 2] not in (["body"], ["bodyweight"]):
@@ -1104,8 +1119,8 @@ class _Reader:
             start = self.owner_starts[owner] if owner < len(self.owner_starts) else len(words) + 9
             ahead = start <= end + 3 and self.sentences[start] == sentence and not _apart(words[end:start])
             ahead = ahead and self._can_weigh(found, owner)
-            own = cued or ahead or (following not in _THINGS and self._follows_animal(found))
-            return own or (found.unit == "g" and found.value >= _NO_DOSE_G and self._can_only_weigh(found))
+            beside = cued or ahead or (following not in _THINGS and self._follows_animal(found))
+            return beside or (found.unit == "g" and found.value >= _NO_DOSE_G and self._can_only_weigh(found))
         return True
 
     def _can_only_weigh(self, found: Figure) -> bool:
@@ -1381,7 +1396,8 @@ class _Reader:
             limit = mentions[index + 1].start if index + 1 < len(mentions) else len(words)
             before = bool(mention.figures)
             reach = mention.end + 12
-            for found in usable[bisect_left(places, mention.end) :][:_NEARBY]:
+            first = bisect_left(places, mention.end)
+            for found in usable[first : first + _NEARBY]:
                 if found.start in taken:
                     continue
                 if (
@@ -1390,6 +1406,12 @@ class _Reader:
                     or self.sentences[found.start] != self.sentences[mention.start]
                 ):
                     break
+                gap = words[mention.end : found.start]
+                if found.dimension == "" and gap in (["de"], ["von"], ["a"]) and found.value >= _STRENGTH_MIN:
+                    found = found._replace(unit="mg", dimension="mass")  # `ibuprofenos de 600`
+                    mention.figures.append(found)
+                    taken.add(found.start)
+                    continue
                 strength = found.per[:1] in (("mL",), ("tablet",))
                 aside = found.dimension in ("piece", "percent") and words[found.start - 1] not in (",", "and")
                 counted = not any(one.dimension == "mass" for one in mention.figures) and found.start == mention.end
@@ -1523,6 +1545,8 @@ class _Reader:
                 for animal in animals:
                     made = self._medication(mention, status, animal)
                     medications.append(made if choice is None else replace(made, choice=choice))
+            if mention.toxin is None and mention.drugs and kind == "ate" and not denied:
+                mention.toxin = mention.drugs[0]
             if mention.toxin is not None:
                 status = _happened(kind, denied, asked, bool(mention.figures))
                 if status in ("asked", "mentioned") and (self._is_event(mention, hours) or place in treated):
@@ -1539,8 +1563,9 @@ class _Reader:
         if len(mentions) < 2 or all(kind != "dose?" for _, _, kind in self.verbs):
             return frozenset()
         found = []
+        given = {one.toxin for one in mentions if one.drugs}
         for place, mention in enumerate(mentions):
-            others = [one for one in mentions if one is not mention and one.drugs and one.toxin != mention.toxin]
+            others = given - {mention.toxin}
             ahead = self.words[max(0, mention.start - 1) : mention.start]
             if mention.toxin and others and (ahead in (["for"], ["against"]) or not mention.drugs):
                 found.append(place)
@@ -1578,7 +1603,9 @@ class _Reader:
         eaters: list[int | None] = [last]
         if last is not None and not _ALL_OF.isdisjoint(self.words):
             sentence = self.sentences[mention.start]
-            ahead = [row for row in self.owners if row[0] < mention.start and self.sentences[row[0]] == sentence]
+            here = bisect_left(self.owner_starts, mention.start)
+            near = self.owners[max(0, here - _NEARBY) : here]
+            ahead = [row for row in near if self.sentences[row[0]] == sentence]
             if ahead and not _ALL_OF.isdisjoint(self.words[ahead[-1][1] : mention.start]):
                 everyone: list[int | None] = [*dict.fromkeys(row[2] for row in ahead)]
                 return everyone[-_NEARBY:]
@@ -1768,6 +1795,19 @@ class _Reader:
                     self.measured.append((at, at + 1, name))
         self.substances = kept
         self.measured.sort()
+
+    def _eaten_urea(self) -> None:
+        """`the cow ate 2 kg urea` is feed or fertiliser, not a laboratory value."""
+        kept = []
+        for row in self.measured:
+            place = row[0]
+            ahead = self.words[max(0, place - 5) : place] if self.words[place] == "urea" else []
+            if any(VERBS.get(word) == "ate" for word in ahead):
+                self.substances.append((place, row[1], [Term("toxin", "urea poisoning")]))
+            else:
+                kept.append(row)
+        self.measured = kept
+        self.substances.sort(key=_first)
 
     def _is_level(self, end: int) -> bool:
         """Whether behind the name of a drug stands a concentration that is found in blood."""

@@ -40,6 +40,7 @@ _REMARK: Final = re.compile(r"low(er|est)? (end|reported|dose)|any amount|tiny a
 _NO_CONDITION: Final = ("cpr", "vaccine", "vaccines", "vaccination", "vaccinated", "class 4", "class iv")
 """What rules look for among the conditions, but an animal doesn't have."""
 _NAMED_MAX: Final = 8
+_UNWEIGHED: Final = "Without the weight the dose can't be worked out: the lightest animal of its kind is assumed."
 _FLAGS: Final = {"LL": "FAR TOO LOW", "L": "LOW", "N": "within it", "H": "HIGH", "HH": "FAR TOO HIGH"}
 _UNKNOWN: Final = ("unknown_drug", "no_record_for_species", "no_record")
 _TECHNICAL: Final = re.compile(
@@ -378,7 +379,8 @@ def _exposure(page: _Page, facts: Facts, answer: Json, owner: bool) -> None:
         )
         return
     for row in _agents(answer):
-        lines = [_whose(facts, answer) + _heading(row), *_arithmetic(page, row)]
+        sums = _arithmetic(page, row) if _is_weighed(facts, answer) or not row.get("dose") else [_UNWEIGHED]
+        lines = [_whose(facts, answer) + _heading(row), *sums]
         if not _happened(answer) and _list(row, "actions"):
             lines.insert(0, "You ask what would be if; nothing says that it happened. If it does:")
             lines += [f"Then: {' '.join(_sentence(_capital(str(one))) for one in _list(row, 'actions'))}"]
@@ -397,6 +399,14 @@ def _exposure(page: _Page, facts: Facts, answer: Json, owner: bool) -> None:
         if assumed := _list(row, "assumptions"):
             lines.append(f"Assumed: {'; '.join(_spaced(text) for text in assumed)}.")
         page.say("\n".join(lines))
+
+
+def _is_weighed(facts: Facts, answer: Json) -> bool:
+    """Whether the weight of the animal that met it is known; else the answer took the lightest of its kind."""
+    place = answer.get("patient")
+    if not isinstance(place, int) or not 0 <= place < len(facts.patients):
+        place = 0
+    return not facts.patients or facts.patients[place].get("weight_kg") is not None
 
 
 def _once(effects: list[Any]) -> list[str]:

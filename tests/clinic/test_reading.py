@@ -465,7 +465,7 @@ MORE: list[tuple[str, str, list[dict[str, Any]]]] = [
     ("exposures", "ate couple of a grapes", [{"amount": 2}]),
     ("patients", "dog ate 5 kg of food", [{"weight_kg": None}]),
     ("medications", "ketoprofen 10 %", [{"strength": {"value": 10, "unit": "%"}}]),
-    ("medications", "mannitol or ketoprofen 2 mL/kg", [{"unit": "mL/kg"}]),
+    ("medications", "menthol or ketoprofen 2 mL/kg", [{"unit": "mL/kg"}]),
     ("medications", "I gave my dog carprofen 50 mg", [{"patient": 0, "status": "given"}]),
     ("medications", "carprofen? She was given carprofen", [{"status": "given"}]),
     ("medications", "aspirin, two 325", [{"name": "aspirin"}]),
