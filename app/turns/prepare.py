@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from app.base.catalogue import CallFacts, Model, Quote
 from app.base.clock import utc_now
 from app.base.errors import Forbidden, NotFound
 from app.base.messages import Ask, Facts, Message, Picture, PictureUrl
 from app.billing.prices import quote_for
+from app.billing.tokens import INLINE_CHARACTERS_MAX
 from app.turns.forms import Form, form_of
 from app.turns.house import House
 
@@ -74,7 +77,7 @@ async def prepare(ask: Ask, house: House) -> Ready:
     system = ""
     today = utc_now().date()
     if model.veterinary:
-        facts = house.clinic.facts_for(ask, house.settings.jurisdiction, today)
+        facts = await _facts_for(ask, house, today)
         system = house.clinic.render_prompt(facts, has_pictures)
     form = form_of(ask, model, facts, house, today)
     if form is not None and form.document is not None:
@@ -93,6 +96,14 @@ async def _roomy(model: Model, form: Form | None, house: House) -> Model:
     ours = await house.tokens.count_many([form.prepared.text()]) + SPARE_TOKENS
     wanted = ours if model.engine == "builtin" else ours + model.output_tokens_default
     return replace(model, output_tokens_default=min(model.output_tokens_max, wanted))
+
+
+async def _facts_for(ask: Ask, house: House, today: date) -> Facts:
+    """The clinic's assessment; of long conversations in a thread, so that the others are answered meanwhile."""
+    jurisdiction = house.settings.jurisdiction
+    if sum(len(message.text) for message in ask.messages) <= INLINE_CHARACTERS_MAX:
+        return house.clinic.facts_for(ask, jurisdiction, today)
+    return await asyncio.to_thread(house.clinic.facts_for, ask, jurisdiction, today)
 
 
 def _only_described(picture: Picture) -> Picture:

@@ -560,3 +560,15 @@ async def test_a_fallback_starts_without_what_the_failed_engine_left_behind(
     assert stream[0]["vetx"]["engine"] == "builtin"
     assert "[Withheld" not in heard
     assert "Paracetamol 500 mg" not in heard
+
+
+async def test_others_are_answered_while_a_long_conversation_is_assessed(service: Service) -> None:
+    account = await service.account()
+    long = asyncio.create_task(service.chat(account, "My dog and my cat, 5 kg, got carprofen. " * 2_500))
+    answered = 0
+    while not long.done():
+        assert (await service.client.get("/health/live")).status_code == 200
+        answered += 1
+
+    assert (await long).status_code == 200
+    assert answered >= 5
