@@ -1298,6 +1298,7 @@ class _Reader:
     # -- substances -------------------------------------------------------------------------------------------------
 
     claimed: frozenset[int] = frozenset()
+    all_ate = False
 
     def _mentions(self) -> list[_Mention]:
         """Substances with the figures, routes and times that stand beside them."""
@@ -1528,6 +1529,8 @@ class _Reader:
         exposures: list[Exposure] = []
         times = self._times()
         alone = len(times) == 1 and len({one.toxin for one in mentions if one.toxin}) == 1
+        tells_of_past = not _PAST.isdisjoint(self.words)
+        self.all_ate = not _ALL_OF.isdisjoint(self.words)
         choices = self._choices(mentions)
         treated = self._treated(mentions)
         for place, mention in enumerate(mentions):
@@ -1551,7 +1554,7 @@ class _Reader:
                 status = _happened(kind, denied, asked, bool(mention.figures))
                 if status in ("asked", "mentioned") and (self._is_event(mention, hours) or place in treated):
                     status = "happened"
-                if status == "happened" and not _PAST.isdisjoint(self.words) and self._past(mention.start, mention.end):
+                if status == "happened" and tells_of_past and self._past(mention.start, mention.end):
                     status = "past"
                 medicine = bool(mention.drugs)
                 if place in treated or not medicine or kind in ("ate", "eat", "gave") or (asked and kind != "stopped"):
@@ -1601,7 +1604,7 @@ class _Reader:
         """Everyone who ate or gets it: `my dog and cat licked it` are two."""
         last = self._eater(mention)
         eaters: list[int | None] = [last]
-        if last is not None and not _ALL_OF.isdisjoint(self.words):
+        if last is not None and self.all_ate:
             sentence = self.sentences[mention.start]
             here = bisect_left(self.owner_starts, mention.start)
             near = self.owners[max(0, here - _NEARBY) : here]
@@ -1782,6 +1785,7 @@ class _Reader:
     def _levels(self) -> None:
         """`phenobarbital 30 ug/mL` is a level in the blood, `phenobarbital 30 mg` a dose."""
         kept = []
+        levels = [] if _LEVELS.isdisjoint(self.words) else [at for at, word in enumerate(self.words) if word in _LEVELS]
         for place, end, terms in self.substances:
             name = next((row for term in terms for row in (f"serum {term.value}", f"blood {term.value}")
                          if row in self.records.analytes), None)  # fmt: skip
@@ -1789,8 +1793,9 @@ class _Reader:
                 self.measured.append((place, end, name))
                 continue
             kept.append((place, end, terms))
-            if name is not None and not _LEVELS.isdisjoint(self.words):
-                at = next((at for at in range(end, len(self.words)) if self.words[at] in _LEVELS), None)
+            if name is not None and levels:
+                after = bisect_left(levels, end)
+                at = levels[after] if after < len(levels) else None
                 if at is not None and self._is_level(at + 1):
                     self.measured.append((at, at + 1, name))
         self.substances = kept
