@@ -80,7 +80,9 @@ class Clinic:
     def facts_for(self, ask: Ask, jurisdiction: str | None = None, today: date | None = None) -> Facts:
         """The assessment of a conversation before any model speaks; `jurisdiction` where the ask names none."""
         law = ask.jurisdiction or jurisdiction
-        return assessment.facts_for(ask.messages, ask.patients, ask.audience, law, ask.language, self.records, today)
+        return assessment.facts_for(
+            ask.messages, ask.patients, ask.audience, law, ask.language, self.records, today, self.formulas
+        )
 
     def render_prompt(self, facts: Facts, has_pictures: bool) -> str:
         """Our system message: fixed rules, these animals' rules, then what was read and computed."""
@@ -90,11 +92,19 @@ class Clinic:
         """A guard for one answer of any model."""
         return SafetyGuard(facts, self.records, facts.audience)
 
-    def draft(self, name: str, facts: Facts, said: Sequence[str], today: date | None = None) -> Draft:
+    def draft(
+        self,
+        name: str,
+        facts: Facts,
+        said: Sequence[str],
+        today: date | None = None,
+        headlines: Mapping[str, str] | None = None,
+    ) -> Draft:
         """The document of that name (`soap`, …) of an assessed conversation.
 
         Args:
             said: the user's messages.
+            headlines: for each level of triage how the reader's language says it; none for English.
 
         Raises:
             Invalid: there is no such document.
@@ -115,6 +125,7 @@ class Clinic:
             differentials=_asked(self.differentials, given, today) if len(facts.patients) < 2 else {},
             records=self.records,
             ruleset=self.ruleset,
+            headlines=headlines or {},
         )
         return drafting.draft(name, case)
 

@@ -383,10 +383,11 @@ class ReturnSign(_Row):
 
 
 class Medicine(_Row):
-    """A medicine as the vet or owner wrote it; nothing is added to it."""
+    """A medicine as the vet or owner wrote it; nothing is added to it but what a finding says against it."""
 
     name: str
     as_written: str
+    check: str | None
 
 
 Summary = Annotated[str, msgspec.Meta(description="In plain sentences.")]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -41,6 +41,15 @@ _FIELDS: Final = Patient.__struct_fields__
 _LISTS: Final = frozenset(("genotype", "conditions", "allergies", "medications"))
 _MEDICATION: Final = ("name", "amount", "unit", "route", "frequency", "started_on", "stopped_on")
 _ASIDE: Final = re.compile(r" ?\([^()]*\)")
+_PRESSING: Final[tuple[Literal["emergency"], Literal["urgent"]]] = ("emergency", "urgent")
+_ABBREVIATIONS: Final = frozenset(
+    ("alp", "alt", "aptt", "ast", "ck", "ggt", "gldh", "ldh", "mchc", "mcv", "pcv", "rbc", "sdh", "sdma", "t4", "tli",
+     "tsh", "upc", "wbc")
+)  # fmt: skip
+_TIMES: Final[Mapping[str, tuple[int, str]]] = {"emergency": (0, "red"), "urgent": (60, "yellow")}
+_REMARK: Final = re.compile(
+    r"low(er|est)? (end|reported|dose)|any amount|tiny amounts|.*\bpossible (at|with) any|small"
+)
 _HEADLINES: Final = {
     "emergency": "EMERGENCY: this animal needs a vet now.",
     "urgent": "URGENT: this animal should be seen today, as soon as a vet can take it.",
@@ -56,6 +65,7 @@ class Case:
 
     Attributes:
         said: the user's messages. labs, differentials: answers of those questions; {} where there is nothing to ask.
+        headlines: for each level of triage how the reader's language says it; {} for English.
     """
 
     facts: Facts
@@ -64,6 +74,7 @@ class Case:
     differentials: Json
     records: Records
     ruleset: str
+    headlines: Mapping[str, str] = field(default_factory=dict)
 
 
 class Draft:
@@ -82,7 +93,9 @@ class Draft:
         self.task = (
             f"Answer with one JSON object and nothing else. It is {kind.task}. Its fields, all required: "
             f"{', '.join(kind.places)}. The patient, every computed figure, the urgency and the sources are added to "
-            "the document from the facts above, not by you: write words, and repeat no figure that isn't above."
+            "the document from the facts above, not by you: write words, and repeat no figure that isn't above. The "
+            "lines below are in the document already; yours come after them, and your sentences replace these:\n"
+            + msgspec.json.encode({name: _at(document, path) for name, path in kind.places.items()}).decode()
         )
 
     def text(self) -> str:
@@ -119,6 +132,13 @@ class Draft:
     def _checked(self, document: Json) -> str:
         msgspec.convert(document, self._kind.whole)
         return msgspec.json.encode(document).decode()
+
+
+def _at(document: Json, path: Sequence[str]) -> Any:
+    value: Any = document
+    for step in path:
+        value = value[step]
+    return value
 
 
 def draft(name: str, case: Case) -> Draft:
@@ -161,7 +181,7 @@ class _Page:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.facts = case.facts
+        self.facts = replace(case.facts, triage=_raised(case.facts.triage, case.labs))
         self.owner = case.facts.audience == "owner"
         self._sources: dict[tuple[str, str], Json] = {}
 
@@ -381,10 +401,15 @@ class _Page:
 
     def calculations(self, rows: Iterable[Mapping[str, Any]]) -> list[Json]:
         """Figures that stand nowhere else."""
+        kept: dict[str, Json] = {}
+        for row in rows:
+            if row.get("name") not in ("dose", "exposure") and isinstance(row.get("result"), Mapping):
+                kept.setdefault(msgspec.json.encode([row["name"], row["result"]]).decode(), dict(row))
         return [
             {
                 "name": _spaced(row["name"]),
-                "inputs": ", ".join(
+                "inputs": "; ".join(map(str, row.get("steps") or ()))
+                or ", ".join(
                     f"{_spaced(name)} {_figure(value)}"
                     for name, value in (row.get("inputs") or {}).items()
                     if isinstance(value, int | float | str)
@@ -393,8 +418,7 @@ class _Page:
                 "result": _said(row["result"]),
                 "sources": self.cite(row.get("sources")),
             }
-            for row in rows
-            if row.get("name") not in ("dose", "exposure") and isinstance(row.get("result"), Mapping)
+            for row in kept.values()
         ]
 
     def differentials(self, most: int = DIFFERENTIALS_MAX) -> list[Json]:
@@ -462,7 +486,7 @@ def _soap(page: _Page) -> Json:
         },
         "assessment": {
             "summary": _sentences(
-                _headline(facts.triage),
+                _headline(facts.triage, page.case.headlines),
                 *(_exposure_words(row) for row in exposures),
                 *(row["text"] for row in warnings if row["severity"] in ("absolute", "high")),
                 _differentials_words(differentials),
@@ -507,7 +531,7 @@ def _triage_card(page: _Page) -> Json:
     if not page.owner:
         do_now += [_sentence(action) for row in met for action in row["actions"]]
     return {
-        "headline": _headline(triage),
+        "headline": _headline(triage, page.case.headlines),
         "urgency": page.urgency(),
         "exposures": exposures,
         "do_now": list(dict.fromkeys(do_now)),
@@ -552,41 +576,50 @@ def _differentials(page: _Page) -> Json:
 
 
 def _discharge(page: _Page) -> Json:
-    facts, exposures = page.facts, page.exposures()
+    facts, exposures, warnings = page.facts, page.exposures(), page.warnings()
     one = facts.patients[0] if len(facts.patients) == 1 else {}
     name = str(one.get("name") or (f"your {one['species']}" if one.get("species") else "your animal"))
+    triage = facts.triage
+    pressing = triage if triage is not None and triage.level in ("emergency", "urgent") else None
     met = [row for row in exposures if row["happened"]]
     found = [_sentence(_owner_exposure(row)) for row in met]
     told = dict.fromkeys([*facts.signs, *(str(name) for one in facts.patients for name in one.get("conditions") or ())])
     found += [_sentence(f"You told us of this: {what}") for what in told]
     found += [_sentence(words) for row in page.vitals() if (words := _vital_words(row, plain=True))]
     found += [_sentence(words) for row in page.results() if (words := _result_words(row, plain=True))]
-    home = [f"Watch for {effect}." for row in met for effect in row["effects"]]
-    medicines = [
-        {"name": line.split()[0] if isinstance(line, str) else str(line["name"]), "as_written": _line(line)}
-        for patient in facts.patients
-        for line in patient.get("medications") or ()
-    ]
-    if medicines:
-        home.append("Give medicines exactly as your vet wrote them, and ask before you give anything else.")
-    home.append("Keep it calm, and see that it can drink and rest.")
-    check = [f"{row['severity']}: {row['text']}" for row in page.warnings()]
+    doubted = {drug for row in warnings if row["severity"] in ("absolute", "high") for drug in row["drugs"]}
+    medicines = [_medicine(line, doubted) for patient in facts.patients for line in patient.get("medications") or ()]
+    home = ["Go to a vet first; nothing that can be done at home replaces that."] if pressing else []
+    home += _watch(exposures, plain=True)
+    home += [f"Before the next dose of {row['name']}, ask your vet." for row in medicines if row["check"]]
+    if any(not row["check"] for row in medicines):
+        home.append("Give the other medicines, and only those, as your vet wrote them.")
+    if not pressing:
+        home.append("Keep it calm, and see that it can drink and rest.")
+    check = [f"triage says {pressing.level}: {pressing.reason} Send it home only after that."] if pressing else []
+    check += [f"{row['severity']}: {row['text']}" for row in warnings]
     check += [f"not checked: {row['text']} ({row['why'].replace('_', ' ')})" for row in page.not_checked()]
     check += [f"still to ask: {row['ask']}" for row in page.needs()]
     return {
         "summary": _sentences(
             f"This letter is about {name}",
-            _headline(facts.triage) if facts.triage else "",
-            facts.triage.reason if facts.triage and facts.triage.level in ("emergency", "urgent") else "",
+            *((_headline(pressing, page.case.headlines), pressing.reason) if pressing else ()),
         ),
         "what_we_found": list(dict.fromkeys(found)),
         "medicines": medicines,
         "at_home": list(dict.fromkeys(home)),
-        "do_not": _do_not(page, exposures),
+        "do_not": _do_not(page, exposures, plain=True),
         "come_back_at_once_if": page.return_signs(),
         "contacts": page.contacts(),
         "check_before_sending": [] if page.owner else check,
     }
+
+
+def _medicine(line: Any, doubted: set[str]) -> Json:
+    """A medicine as written; `check` where a grave finding speaks against it."""
+    name = str(line["name"]) if isinstance(line, Mapping) else str(line).split()[0]
+    check = "A safety finding speaks against it: a vet decides before it is given again." if name in doubted else None
+    return {"name": name, "as_written": _line(line), "check": check}
 
 
 def _lab_table(page: _Page) -> Json:
@@ -601,7 +634,7 @@ def _lab_table(page: _Page) -> Json:
         "results": results,
         "derived": page.calculations(labs.get("derived", ())),
         "patterns": patterns,
-        "comments": [f"{row['analyte']}: {row['why']}." for row in results if row["why"]],
+        "comments": [f"{_analyte(row)}: {row['why']}." for row in results if row["why"]],
         "ask": page.needs(labs.get("needs", ())),
         "not_checked": page.not_checked(labs.get("not_checked", ())),
     }
@@ -616,17 +649,30 @@ _PARTS: Final[Mapping[str, Callable[[_Page], Json]]] = {
 }
 
 
+def _raised(triage: Triage | None, labs: Mapping[str, Any]) -> Triage | None:
+    """The triage of what was told, raised where the laboratory values alone are more urgent."""
+    level = next((one for one in _PRESSING if one == labs.get("urgency")), None)
+    if level is None or (triage is not None and triage.level in _PRESSING[: _PRESSING.index(level) + 1]):
+        return triage
+    minutes, colour = _TIMES[level]
+    named = [*labs.get("critical", ()), *(row["name"] for row in labs.get("patterns", ()) if row["urgency"] == level)]
+    reason = f"By the laboratory values: {', '.join(dict.fromkeys(map(str, named))) or 'out of range'}."
+    quiet = triage or Triage(level, minutes, colour, reason)
+    return replace(quiet, level=level, see_within_min=minutes, vtl_colour=colour, reason=reason)
+
+
 # Words.
 
 
-def _headline(triage: Triage | None) -> str:
+def _headline(triage: Triage | None, headlines: Mapping[str, str]) -> str:
+    """How soon, in the reader's language and in English."""
     if triage is None:
         return _NOTHING
-    within = triage.see_within_min
+    own, within = headlines.get(triage.level), triage.see_within_min
+    said = f"{own} {_HEADLINES[triage.level]}" if own else _HEADLINES[triage.level]
     if not within:
-        return _HEADLINES[triage.level]
-    when = f"{within // 60} hours" if within >= 120 else f"{within} minutes"
-    return f"{_HEADLINES[triage.level]} See a vet within {when}."
+        return said
+    return f"{said} See a vet within {f'{within // 60} hours' if within >= 120 else f'{within} minutes'}."
 
 
 def _animals(facts: Facts) -> str:
@@ -675,13 +721,18 @@ def _result_words(row: Json, *, plain: bool = False) -> str:
         str(row["flag"])
     )
     if plain:
-        return f"The blood value {row['analyte']} was {flag}" if flag and flag != "normal" else ""
-    said = f"{row['analyte']} {row['comparator'] or ''}{_figure(row['value'])} {_unit(row['unit'])}".strip()
+        return f"The blood value {_analyte(row)} was {flag}" if flag and flag != "normal" else ""
+    said = f"{_analyte(row)} {row['comparator'] or ''}{_figure(row['value'])} {_unit(row['unit'])}".strip()
     interval = row["interval"]
     if not flag or interval is None:
         return said
     ends = [_figure(interval[name]) for name in ("low", "high") if interval[name] is not None]
     return f"{said}: {flag} ({' to '.join(ends)} {_unit(interval['unit'])})".replace(" )", ")")
+
+
+def _analyte(row: Json) -> str:
+    name = str(row["analyte"])
+    return name.upper() if name in _ABBREVIATIONS else name
 
 
 def _exposure_words(row: Json) -> str:
@@ -733,18 +784,19 @@ def _dose_words(row: Json) -> str:
     return f"{_capital(row['drug'])} ({use}): {figure}{often}"
 
 
-def _watch(exposures: Sequence[Json]) -> list[str]:
+def _watch(exposures: Sequence[Json], *, plain: bool = False) -> list[str]:
     lines = []
     for row in exposures:
         if row["happened"] and row["effects"]:
             onset = row["onset_h"]
-            when = f" from {_span(onset)} h after" if onset else ""
+            when = f" from {_span(onset)} h after" if onset and not plain else ""
             lines.append(f"Watch{when} for: {'; '.join(row['effects'])}.")
     return lines
 
 
-def _do_not(page: _Page, exposures: Sequence[Json]) -> list[str]:
+def _do_not(page: _Page, exposures: Sequence[Json], *, plain: bool = False) -> list[str]:
     lines = []
+    owners = {rule.id: rule.owner_text for rule in page.case.records.rules} if plain else {}
     if exposures:
         against = any((row["emesis"] or {}).get("advised") in ("no", "contraindicated") for row in exposures)
         if against:
@@ -753,7 +805,11 @@ def _do_not(page: _Page, exposures: Sequence[Json]) -> list[str]:
             lines.append("Do not make it vomit unless a vet tells you to.")
     if page.owner:
         lines.append("Do not give any medicine from your own cupboard.")
-    lines += [_sentence(row["text"]) for row in page.warnings() if row["severity"] == "absolute" and row["drugs"]]
+    lines += [
+        _sentence(owners.get(row["rule"]) or row["text"])
+        for row in page.warnings()
+        if row["severity"] == "absolute" and row["drugs"]
+    ]
     return lines
 
 
@@ -790,10 +846,10 @@ def _step(part: Mapping[str, Any]) -> str:
 
 
 def _once(effects: Iterable[Any]) -> list[str]:
-    """Effects without their asides, and without those that an earlier one names already."""
+    """Effects without remarks and asides, and without those that an earlier one names already."""
     said: list[str] = []
-    for effect in (_ASIDE.sub("", str(effect)) for effect in effects):
-        if not any(effect in earlier for earlier in said):
+    for effect in (_ASIDE.sub("", str(effect)).partition(";")[0] for effect in effects):
+        if not _REMARK.match(effect) and not any(effect in earlier for earlier in said):
             said.append(effect)
     return said
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Protocol
 
 from app.base.catalogue import Model, Upstream
 from app.base.messages import Ask, Delta, Json, Prompt
-from app.engines.builtin import BuiltinEngine, check_supported
+from app.engines.builtin import BuiltinEngine, check_supported, headlines
 from app.engines.catalogue import Catalogue, load, resolve_upstream_models
 from app.engines.openai_protocol import OpenAiEngine
 from app.engines.stops import StopFilter
@@ -61,6 +61,10 @@ class Engines:
             Invalid: names the field.
         """
         check_supported(ask.passthrough, builtin=model.engine == "builtin", formed=formed)
+
+    def headlines(self, language: str) -> Mapping[str, str]:
+        """For each level of triage how that language says how soon the animal is seen; nothing for English."""
+        return headlines(language)
 
     def stop_filter(self, stops: Sequence[str]) -> StopFilter:
         """Cuts one answer at the first of these sequences."""

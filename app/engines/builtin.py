@@ -8,7 +8,7 @@ from typing import Any
 from app.base.catalogue import Model
 from app.base.errors import Invalid
 from app.base.messages import Delta, Prompt
-from app.engines.wording import in_words
+from app.engines.wording import _phrases, in_words
 
 
 class BuiltinEngine:
@@ -26,6 +26,12 @@ class BuiltinEngine:
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def headlines(language: str) -> Mapping[str, str]:
+    """For each level of triage how that language says how soon the animal is seen; nothing for English and others."""
+    plain = language.partition("-")[0].lower()
+    return {} if plain == "en" else _phrases().get(plain, {})
 
 
 def _answer(prompt: Prompt) -> str:

@@ -69,13 +69,14 @@ def form_of(ask: Ask, model: Model, facts: Facts | None, house: House, today: da
         return None
     other = house.catalogue.fallback_of(model)
     builtin = model.engine == "builtin"
+    headlines = house.engines.headlines(facts.language)
     said = [message.text for message in ask.messages if message.role == "user"]
     if name is not None:
-        document = house.clinic.draft(name, facts, said, today)
+        document = house.clinic.draft(name, facts, said, today, headlines)
         return Form(document, document)
     if wanted.get("type") == "json_object":
         can = builtin or (other is not None and other.engine == "builtin")
-        prepared = house.clinic.draft(OF_JSON_OBJECT[facts.audience], facts, said, today) if can else None
+        prepared = house.clinic.draft(OF_JSON_OBJECT[facts.audience], facts, said, today, headlines) if can else None
         return Form(None, prepared)
     if wanted.get("type") != "json_schema":
         raise Invalid("type is text, json_object or json_schema.", param="response_format.type")

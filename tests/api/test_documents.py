@@ -114,6 +114,14 @@ async def test_json_object_is_a_note_for_vets_and_a_card_for_owners(service: Ser
         assert json.loads(content(answer.json()))["document"] == name
 
 
+async def test_a_card_says_how_urgent_it_is_in_the_owners_language(service: Service) -> None:
+    account = await service.account()
+    words = "Mi perro de 10 kg se comió veneno para ratas"
+    answer = await service.chat(account, words, response_format=named("vetx_triage_card"), vetx={"audience": "owner"})
+
+    assert json.loads(content(answer.json()))["headline"].startswith("URGENCIA")
+
+
 async def test_a_long_document_is_whole_where_nobody_limits_it(service: Service) -> None:
     account = await service.account()
     question = "20 kg dog: doses of meloxicam, carprofen, gabapentin and amoxicillin? Vomiting, creatinine 5 mg/dL"

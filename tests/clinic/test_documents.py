@@ -225,6 +225,13 @@ def test_an_unknown_poison_is_neither_cleared_nor_judged(clinic: Clinic) -> None
     assert note["assessment"]["urgency"]["level"] in ("emergency", "urgent")
 
 
+def test_the_headline_is_in_the_readers_language_first(clinic: Clinic) -> None:
+    facts = facts_of(clinic, CHOCOLATE)
+    card = json.loads(clinic.draft("triage_card", facts, [CHOCOLATE], None, {"emergency": "NOTFALL!"}).text())
+
+    assert card["headline"] == "NOTFALL! EMERGENCY: this animal needs a vet now."
+
+
 def test_what_is_forbidden_stands_under_do_not(clinic: Clinic) -> None:
     card = written(clinic, "triage_card", "can I give my 4 kg cat paracetamol", audience="owner")
 
@@ -262,6 +269,33 @@ def test_a_discharge_letter_repeats_medicines_as_written_and_names_to_the_vet_wh
     assert not any("mg" in line for line in (letter["summary"], *letter["what_we_found"], *letter["at_home"]))
 
 
+def test_a_medicine_that_a_finding_speaks_against_is_not_told_to_be_given(clinic: Clinic) -> None:
+    question = "FS DSH 4.2 kg with kidney disease, on amlodipine 0.625 mg SID and meloxicam 0.1 mg/kg SID"
+    letter = written(clinic, "discharge", question)
+    checks = {row["name"]: row["check"] for row in letter["medicines"]}
+
+    assert checks["meloxicam"]
+    assert checks["amlodipine"] is None
+    assert any("meloxicam" in line and "ask your vet" in line for line in letter["at_home"])
+
+
+def test_nobody_is_sent_home_in_an_emergency(clinic: Clinic) -> None:
+    letter = written(clinic, "discharge", CHOCOLATE)
+
+    assert letter["at_home"][0].startswith("Go to a vet first")
+    assert not any("rest" in line.split() for line in letter["at_home"])
+    assert "emergency" in letter["check_before_sending"][0]
+
+
+@pytest.mark.parametrize("name", ["soap", "triage_card", "differentials", "discharge"])
+@pytest.mark.parametrize("words", ["4.2 kg cat, potassium 2.1 mmol/L", "20 kg dog, glucose 25 mg/dL, on holiday"])
+def test_a_value_that_endangers_life_makes_the_document_an_emergency(clinic: Clinic, name: str, words: str) -> None:
+    document = written(clinic, name, words)
+    text = json.dumps(document)
+
+    assert "EMERGENCY" in text or '"level": "emergency"' in text
+
+
 def test_a_laboratory_table_flags_and_counts_what_can_be_judged(clinic: Clinic) -> None:
     table = written(clinic, "lab_table", "4 kg cat, potassium 7.1 mmol/L, creatinine 5 mg/dL, glucose 90 mg/dL")
     flags = {row["analyte"]: row["flag"] for row in table["results"]}
@@ -275,6 +309,9 @@ def test_a_laboratory_table_flags_and_counts_what_can_be_judged(clinic: Clinic) 
     assert unknown["results"][0]["flag"] is None
     assert unknown["results"][0]["why"]
     assert "could be judged" in unknown["summary"]
+    chronic = written(clinic, "lab_table", "12 kg dog, creatinine 3.1 mg/dL, PCV 20 %")
+    assert "PCV 20 %" in chronic["summary"]
+    assert any(row["result"].startswith("stage") and row["inputs"] for row in chronic["derived"])
 
 
 def test_differentials_put_what_must_not_be_missed_first_and_give_no_chances(clinic: Clinic) -> None:
