@@ -683,6 +683,7 @@ class _Reader:
         self.records = records
         self.known = known
         self.words = words
+        self.bag = frozenset(words)
         self.matches = matches
         self.sentences = self._sentences()
         self.figures: list[Figure] = []
@@ -712,11 +713,11 @@ class _Reader:
             self._called()
         if self.substances and self.figures:
             self._levels()
-        if self.measured and "urea" in self.words and "urea poisoning" in self.records.toxins:
+        if self.measured and "urea" in self.bag and "urea poisoning" in self.records.toxins:
             self._eaten_urea()
         analytes = self._analytes() if self.measured else ()
-        vitals = self._vitals() if self.figures and (self.vital_words or "tpr" in self.words) else ()
-        mentions = self._mentions() if self.substances or "%" in self.words else []
+        vitals = self._vitals() if self.figures and (self.vital_words or "tpr" in self.bag) else ()
+        mentions = self._mentions() if self.substances or "%" in self.bag else []
         medications, exposures = self._statements(mentions) if mentions else ((), ())
         if self.figures or self.details:
             self._attributes()
@@ -744,7 +745,7 @@ class _Reader:
         words = self.words
         numbers: list[int] = []
         current = 0
-        for place in [] if _ENDS.isdisjoint(words) else [place for place, word in enumerate(words) if word in _ENDS]:
+        for place in [] if _ENDS.isdisjoint(self.bag) else [place for place, word in enumerate(words) if word in _ENDS]:
             if words[place] == "." and place and words[place - 1] in _SOFT and place + 1 < len(words):
                 start = self.matches[place + 1].start()
                 if self.text[start : start + 1].islower() or self.text[start : start + 1].isdigit():
@@ -1085,9 +1086,9 @@ class _Reader:
     def _pronoun(self) -> None:
         """`she isn't on any medication`: the sex of the only animal, where nobody else is spoken of."""
         words = self.words
-        said = {sex for sex, marks in _PRONOUNS.items() if not marks.isdisjoint(words)}
+        said = {sex for sex, marks in _PRONOUNS.items() if not marks.isdisjoint(self.bag)}
         draft = self.drafts[0]
-        if len(said) != 1 or not draft.mentions or not _HUMAN.isdisjoint(words) or draft.several:
+        if len(said) != 1 or not draft.mentions or not _HUMAN.isdisjoint(self.bag) or draft.several:
             return
         sex = said.pop()
         if any(term.kind == "sex" and term.more[0] not in (None, sex) for _, _, term in self.details):
@@ -1529,8 +1530,8 @@ class _Reader:
         exposures: list[Exposure] = []
         times = self._times()
         alone = len(times) == 1 and len({one.toxin for one in mentions if one.toxin}) == 1
-        tells_of_past = not _PAST.isdisjoint(self.words)
-        self.all_ate = not _ALL_OF.isdisjoint(self.words)
+        tells_of_past = not _PAST.isdisjoint(self.bag)
+        self.all_ate = not _ALL_OF.isdisjoint(self.bag)
         choices = self._choices(mentions)
         treated = self._treated(mentions)
         for place, mention in enumerate(mentions):
@@ -1586,7 +1587,7 @@ class _Reader:
     def _choices(self, mentions: list[_Mention]) -> dict[int, int]:
         """Drugs of which one is to be chosen, by their place: `carprofen or meloxicam`, `bute vs banamine`."""
         chosen: dict[int, int] = {}
-        if _EITHER.isdisjoint(self.words):
+        if _EITHER.isdisjoint(self.bag):
             return chosen
         for place in range(1, len(mentions)):
             before, mention = mentions[place - 1], mentions[place]
@@ -1785,7 +1786,7 @@ class _Reader:
     def _levels(self) -> None:
         """`phenobarbital 30 ug/mL` is a level in the blood, `phenobarbital 30 mg` a dose."""
         kept = []
-        levels = [] if _LEVELS.isdisjoint(self.words) else [at for at, word in enumerate(self.words) if word in _LEVELS]
+        levels = [] if _LEVELS.isdisjoint(self.bag) else [at for at, word in enumerate(self.words) if word in _LEVELS]
         for place, end, terms in self.substances:
             name = next((row for term in terms for row in (f"serum {term.value}", f"blood {term.value}")
                          if row in self.records.analytes), None)  # fmt: skip
@@ -1928,7 +1929,7 @@ class _Reader:
                     ways.append((node, end + 1, skipped + 1))
                 if following in node:
                     ways.append((node[following], end + 1, skipped))
-        if phrases and not _PAST.isdisjoint(words):
+        if phrases and not _PAST.isdisjoint(self.bag):
             phrases = {index: place for index, place in phrases.items() if not self._past(*place)}
         flags = self.records.flags
         for (index, _), groups in grouped.items():
@@ -1939,7 +1940,7 @@ class _Reader:
                 for places in groups.values()
             ]
             found = [place for place in stated if place is not None]
-            past = not _PAST.isdisjoint(words) and any(self._past(*place) for place in found)
+            past = not _PAST.isdisjoint(self.bag) and any(self._past(*place) for place in found)
             if len(found) == len(stated) and not past:
                 phrases[index] = (min(place[0] for place in found), max(place[1] for place in found))
         return tuple(
