@@ -118,11 +118,12 @@ class Clinic:
             )
         text, alone = "\n".join(said)[:TEXT_MAX], dict(facts.patients[0]) if len(facts.patients) == 1 else None
         given = {"text": text, "patient": alone, "audience": facts.audience}
+        weighs = name in ("soap", "differentials")
         case = drafting.Case(
             facts=facts,
             said=said,
             labs=_asked(self.labs, given, today) if facts.analytes and alone is not None else {},
-            differentials=_asked(self.differentials, given, today) if len(facts.patients) < 2 else {},
+            differentials=_asked(self.differentials, given, today) if weighs and len(facts.patients) < 2 else {},
             records=self.records,
             ruleset=self.ruleset,
             headlines=headlines or {},

@@ -22,7 +22,7 @@ from app.turns.house import House
 if TYPE_CHECKING:
     from app.clinic.drafting import Draft
 
-CHARACTERS_MAX = 1024 * 1024
+CHARACTERS_MAX = 256 * 1024
 DEPTH_MAX = 64
 NAME_CHARACTERS_MAX = 60
 PREFIX = "vetx_"

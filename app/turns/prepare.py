@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from typing import Any, TypeVar
 
 from app.base.catalogue import CallFacts, Model, Quote
 from app.base.clock import utc_now
@@ -19,6 +19,7 @@ from app.turns.house import House
 
 SPARE_TOKENS = 16
 """A meter that is exactly full ends an answer as cut."""
+T = TypeVar("T")
 VISION_TWIN = {"vetx-23": "vetx-23-vision"}
 
 
@@ -77,9 +78,11 @@ async def prepare(ask: Ask, house: House) -> Ready:
     system = ""
     today = utc_now().date()
     if model.veterinary:
-        facts = await _facts_for(ask, house, today)
+        facts = await _assessed(ask, house.clinic.facts_for, ask, house.settings.jurisdiction, today)
         system = house.clinic.render_prompt(facts, has_pictures)
-    form = form_of(ask, model, facts, house, today)
+    form = None
+    if "response_format" in ask.passthrough:
+        form = await _assessed(ask, form_of, ask, model, facts, house, today)
     if form is not None and form.document is not None:
         system = f"{system}\n\n{form.document.task}"
     image_tokens = sum(picture.tokens for picture in pictures)
@@ -98,12 +101,11 @@ async def _roomy(model: Model, form: Form | None, house: House) -> Model:
     return replace(model, output_tokens_default=min(model.output_tokens_max, wanted))
 
 
-async def _facts_for(ask: Ask, house: House, today: date) -> Facts:
-    """The clinic's assessment; of long conversations in a thread, so that the others are answered meanwhile."""
-    jurisdiction = house.settings.jurisdiction
+async def _assessed(ask: Ask, work: Callable[..., T], *given: Any) -> T:
+    """What the clinic makes of an ask; of a long conversation in a thread, so that others are answered meanwhile."""
     if sum(len(message.text) for message in ask.messages) <= INLINE_CHARACTERS_MAX:
-        return house.clinic.facts_for(ask, jurisdiction, today)
-    return await asyncio.to_thread(house.clinic.facts_for, ask, jurisdiction, today)
+        return work(*given)
+    return await asyncio.to_thread(work, *given)
 
 
 def _only_described(picture: Picture) -> Picture:
