@@ -239,8 +239,8 @@ def _unknown_drugs(reading: Reading, records: Records) -> list[str]:
     words = dict.fromkeys(word for word in reading.words if len(word) > _SHORT or word in _OTHER_DRUGS)
     likely = (
         word for word in words
-        if word not in records.toxins_by_name and not records.drugs_named(word)
-        and (word in _OTHER_DRUGS or (word.endswith(_DRUG_ENDINGS) and word not in ORDINARY))
+        if (word in _OTHER_DRUGS or (word.endswith(_DRUG_ENDINGS) and word not in ORDINARY))
+        and word not in records.toxins_by_name and not records.drugs_named(word)
     )  # fmt: skip
     # Looking for names like it takes milliseconds a word: the first few are enough, and no text may keep us busy.
     return [word for word in islice(likely, UNKNOWN_MAX) if word in _OTHER_DRUGS or not records.near_drugs(word)]

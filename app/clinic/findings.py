@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from app.clinic.lexicon import VITALS, Lexicon, Node, lexicon, meant, scan, tokens, vocabulary
@@ -112,6 +113,9 @@ _GROUP_REACH = 12
 _NEARBY = 24
 
 
+_DENIALS = _NEGATORS | _AFTER
+
+
 class Phrase(NamedTuple):
     """A phrase in a text: what it means, from which word to which, and in which sense."""
 
@@ -135,13 +139,37 @@ class _Text:
 
     def __init__(self, words: list[str]) -> None:
         self.words = words
-        self.sentences = _numbered(words, _ENDS)
-        self.any_negator = not (_NEGATORS | _AFTER).isdisjoint(words)
-        self.old = _places_of_old(words)
-        self.asking = not _ASKING.isdisjoint(words)
-        self.others = not _OTHERS.isdisjoint(words)
-        self.again = max((place for place, word in enumerate(words) if word in _AGAIN), default=-1)
-        self.ours = [
+
+    # Most texts ask for few of these.
+
+    @cached_property
+    def sentences(self) -> list[int]:
+        return _numbered(self.words, _ENDS)
+
+    @cached_property
+    def any_negator(self) -> bool:
+        return not _DENIALS.isdisjoint(self.words)
+
+    @cached_property
+    def old(self) -> list[int]:
+        return _places_of_old(self.words)
+
+    @cached_property
+    def asking(self) -> bool:
+        return not _ASKING.isdisjoint(self.words)
+
+    @cached_property
+    def others(self) -> bool:
+        return not _OTHERS.isdisjoint(self.words)
+
+    @cached_property
+    def again(self) -> int:
+        return max((place for place, word in enumerate(self.words) if word in _AGAIN), default=-1)
+
+    @cached_property
+    def ours(self) -> list[int]:
+        words = self.words
+        return [
             place
             for place, word in enumerate(words[:-1])
             if self.others and word in _OURS and words[place + 1] not in _OTHERS
@@ -289,7 +317,10 @@ def _mentions(words: list[str], root: Node) -> Iterator[tuple[Any, int, int]]:
     """Every phrase of a trie in the words, with up to three little words between its own."""
     last = len(words)
     for place in [place for place, word in enumerate(words) if word in root]:
-        ways = [(root[words[place]], place + 1, 0)]
+        first, after = root[words[place]], words[place + 1] if place + 1 < last else ""
+        if after not in first and "" not in first and after not in _FILLERS:
+            continue
+        ways = [(first, place + 1, 0)]
         tried = 0
         while ways and tried < _WAYS_MAX:
             node, end, skipped = ways.pop()
