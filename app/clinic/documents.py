@@ -383,10 +383,10 @@ class ReturnSign(_Row):
 
 
 class Medicine(_Row):
-    """A medicine as the vet or owner wrote it; nothing is added to it but what a finding says against it."""
+    """A medicine as it was read from what was written; nothing is added to it but what a finding says against it."""
 
     name: str
-    as_written: str
+    as_read: str
     check: str | None
 
 

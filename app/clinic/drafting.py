@@ -50,12 +50,15 @@ _TIMES: Final[Mapping[str, tuple[int, str]]] = {"emergency": (0, "red"), "urgent
 _REMARK: Final = re.compile(
     r"low(er|est)? (end|reported|dose)|any amount|tiny amounts|.*\bpossible (at|with) any|small"
 )
+_FREQUENCY: Final = re.compile(r"\bq(\d+)h\b")
+_OFTEN: Final = {"24": "once a day", "12": "twice a day", "8": "three times a day", "48": "every other day"}
 _HEADLINES: Final = {
     "emergency": "EMERGENCY: this animal needs a vet now.",
     "urgent": "URGENT: this animal should be seen today, as soon as a vet can take it.",
     "routine": "Routine: nothing named here says that it can't wait for an appointment.",
     "home_care": "Home care: what was named can be watched at home.",
 }
+_ONE_AT_A_TIME: Final = "Several animals were named, so no list was made: ask about one animal at a time."
 _NOTHING: Final = "Nothing here says that an animal is ill; say what you see, or describe the animal."
 
 
@@ -354,6 +357,11 @@ class _Page:
         kept = {(str(row["text"]), str(row["why"])): None for row in rows if row.get("text") and row.get("why")}
         return [{"text": text, "why": why} for text, why in kept]
 
+    def unlisted(self) -> list[Json]:
+        """That no differentials were made of several animals."""
+        several = len(self.facts.patients) > 1
+        return [{"text": "differentials", "why": "several_animals"}] if several else []
+
     def needs(self, *more: Iterable[Mapping[str, Any]]) -> list[Json]:
         kept: dict[str, Json] = {}
         for row in (*self.facts.needs, *(row for part in more for row in part)):
@@ -499,7 +507,7 @@ def _soap(page: _Page) -> Json:
             "further_differentials": [],
             "warnings": warnings,
             "rules": page.rules(),
-            "not_checked": page.not_checked(labs.get("not_checked", ()), found.get("not_checked", ())),
+            "not_checked": page.not_checked(labs.get("not_checked", ()), found.get("not_checked", ()), page.unlisted()),
         },
         "plan": {
             "summary": _plan_words(page, doses, treatment, tests),
@@ -548,6 +556,7 @@ def _differentials(page: _Page) -> Json:
     rows = page.differentials()
     return {
         "summary": _differentials_words(rows)
+        or (_ONE_AT_A_TIME if len(page.facts.patients) > 1 else "")
         or "No condition on record fits what was told; name signs, laboratory values and the animal.",
         "urgency": page.urgency(),
         "findings": [
@@ -571,7 +580,7 @@ def _differentials(page: _Page) -> Json:
         "further_tests": [],
         "ask_next": [*(row["ask"] for row in page.needs(found.get("needs", ()))), *_asks(found)],
         "order": str(found.get("order") or ""),
-        "not_checked": page.not_checked(found.get("not_checked", ())),
+        "not_checked": page.not_checked(found.get("not_checked", ()), page.unlisted()),
     }
 
 
@@ -593,13 +602,16 @@ def _discharge(page: _Page) -> Json:
     home += _watch(exposures, plain=True)
     home += [f"Before the next dose of {row['name']}, ask your vet." for row in medicines if row["check"]]
     if any(not row["check"] for row in medicines):
-        home.append("Give the other medicines, and only those, as your vet wrote them.")
+        others = "other " if any(row["check"] for row in medicines) else ""
+        home.append(f"Give the {others}medicines, and only those, as your vet wrote them.")
     if not pressing:
         home.append("Keep it calm, and see that it can drink and rest.")
     check = [f"triage says {pressing.level}: {pressing.reason} Send it home only after that."] if pressing else []
     check += [f"{row['severity']}: {row['text']}" for row in warnings]
     check += [f"not checked: {row['text']} ({row['why'].replace('_', ' ')})" for row in page.not_checked()]
     check += [f"still to ask: {row['ask']}" for row in page.needs()]
+    if medicines:
+        check.append("medicines: read from your words; compare amount, frequency and how long with what you prescribed")
     return {
         "summary": _sentences(
             f"This letter is about {name}",
@@ -616,10 +628,11 @@ def _discharge(page: _Page) -> Json:
 
 
 def _medicine(line: Any, doubted: set[str]) -> Json:
-    """A medicine as written; `check` where a grave finding speaks against it."""
+    """A medicine as it was read, in plain words; `check` where a grave finding speaks against it."""
     name = str(line["name"]) if isinstance(line, Mapping) else str(line).split()[0]
     check = "A safety finding speaks against it: a vet decides before it is given again." if name in doubted else None
-    return {"name": name, "as_written": _line(line), "check": check}
+    words = _FREQUENCY.sub(lambda found: _OFTEN.get(found[1], f"every {found[1]} hours"), _line(line))
+    return {"name": name, "as_read": re.sub(r"\bPO\b", "by mouth", words), "check": check}
 
 
 def _lab_table(page: _Page) -> Json:
@@ -761,7 +774,8 @@ def _differentials_words(rows: Sequence[Json]) -> str:
 
 
 def _plan_words(page: _Page, doses: Sequence[Json], treatment: Sequence[str], tests: Sequence[str]) -> str:
-    said = [_dose_words(row) for row in doses if row["advised"]]
+    advised = "; ".join(_dose_words(row) for row in doses if row["advised"])
+    said = [f"Doses on record, of which one a drug is to be chosen: {advised}"] if advised else []
     if page.owner and page.facts.doses:
         said.append("Doses of medicines are set by your vet after seeing the animal")
     elif doses and not said:
@@ -781,7 +795,7 @@ def _dose_words(row: Json) -> str:
     figure = f"{_span(amount)} {_unit(amount['unit'])}" if amount else "as its record says"
     use = ", ".join(part for part in (row["indication"], row["route"]) if part)
     often = f", {row['frequency']}" if row["frequency"] else ""
-    return f"{_capital(row['drug'])} ({use}): {figure}{often}"
+    return f"{row['drug']} ({use}): {figure}{often}"
 
 
 def _watch(exposures: Sequence[Json], *, plain: bool = False) -> list[str]:

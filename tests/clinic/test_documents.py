@@ -193,6 +193,7 @@ def test_doses_of_a_note_are_the_clinics_and_owners_get_none(clinic: Clinic) -> 
     assert dose["volume"] == {"min": 0.8, "max": 0.8, "unit": "mL"}
     assert dose["strength"] == {"value": 1.5, "unit": "mg/mL"}
     assert dose["sources"]
+    assert "of which one a drug is to be chosen" in vets["plan"]["summary"]
     assert owners["plan"]["doses"] == owners["plan"]["calculations"] == []
     assert "mg" not in owners["plan"]["summary"]
 
@@ -259,11 +260,14 @@ def test_every_return_sign_is_a_red_flag_on_record(clinic: Clinic) -> None:
     assert {flag.id for flag in clinic.records.flags} >= set(RETURN_SIGNS)
 
 
-def test_a_discharge_letter_repeats_medicines_as_written_and_names_to_the_vet_what_to_check(clinic: Clinic) -> None:
+def test_a_discharge_letter_repeats_medicines_and_names_to_the_vet_what_to_check(clinic: Clinic) -> None:
     question = "20 kg labrador with kidney disease, on carprofen 50 mg BID and gabapentin 100 mg TID, not eating"
     letter, owners = written(clinic, "discharge", question), written(clinic, "discharge", question, audience="owner")
 
-    assert {row["name"] for row in letter["medicines"]} == {"carprofen", "gabapentin"}
+    assert [(row["name"], row["as_read"]) for row in letter["medicines"]] == [
+        ("carprofen", "carprofen 50 mg twice a day"),
+        ("gabapentin", "gabapentin 100 mg three times a day"),
+    ]
     assert any("kidney" in line for line in letter["check_before_sending"])
     assert owners["check_before_sending"] == []
     assert not any("mg" in line for line in (letter["summary"], *letter["what_we_found"], *letter["at_home"]))
@@ -326,7 +330,11 @@ def test_differentials_put_what_must_not_be_missed_first_and_give_no_chances(cli
 
 
 def test_of_two_animals_no_differentials_are_made(clinic: Clinic) -> None:
-    assert written(clinic, "differentials", "my cat is vomiting and my dog limps")["differentials"] == []
+    listed = written(clinic, "differentials", "my cat is vomiting and my dog limps")
+
+    assert listed["differentials"] == []
+    assert "one animal at a time" in listed["summary"]
+    assert {"text": "differentials", "why": "several_animals"} in listed["not_checked"]
 
 
 # An engine's words.
