@@ -342,3 +342,98 @@ def test_a_count_in_front_of_the_drug_keeps_the_strength(records: Records) -> No
 
     shown = drug.to_json()
     assert (shown["tablets"], shown["strength"], shown["amount"]) == (2, {"value": 100, "unit": "mg"}, None)
+
+
+def test_a_critical_value_is_an_emergency_with_or_without_a_pattern(clinic: Clinic) -> None:
+    """Without the formulas' patterns the critical limit of the record alone says it."""
+    text = "dog 20 kg, K 8.6 mmol/L, Na 140 mmol/L"
+    alone = facts(clinic.records, text)
+    whole = facts(clinic.records, text, formulas=clinic.formulas)
+
+    assert [row["id"] for row in alone.patterns] == ["critical-potassium"]
+    assert "hyperkalaemia" in [row["id"] for row in whole.patterns]
+    for found in (alone, whole):
+        assert found.triage is not None
+        assert found.triage.level == "emergency"
+        assert [row["flag"] for row in found.analytes] == ["HH", "L"]
+        assert found.analytes[0]["patient"] == 0
+
+
+def test_vital_signs_stand_with_the_figures_of_the_species(records: Records) -> None:
+    found = facts(records, "T 41.9 HR 260, 30 kg dog")
+
+    assert [(row["name"], row["flag"]) for row in found.vitals] == [("temperature", "HH"), ("heart_rate", "HH")]
+    assert found.triage is not None
+    assert found.triage.level == "emergency"
+
+
+@pytest.mark.parametrize(
+    ("text", "dose"),
+    [
+        ("ketamine 7 mg/kg for a 4 kg cat, 100 mg/mL", {"value": 28, "unit": "mg", "volume_ml": 0.28}),
+        ("doxycycline 10 mg/kg for a 5 kg cat, 100 mg tab", {"value": 50, "unit": "mg", "tablets": 0.5}),
+        ("metronidazole 250 mg tabs, give 1/2 tab to a 10 kg dog", {"value": 125, "unit": "mg", "per_kg": 12.5}),
+        ("amoxicillin 50 mg/mL, give 2 mL to a 4 kg cat", {"value": 100, "unit": "mg", "per_kg": 25}),
+    ],
+)
+def test_the_askers_own_figure_is_worked_out(text: str, dose: dict[str, Any], records: Records) -> None:
+    own = [row for row in facts(records, text).calculations if row["name"] == "your figure"]
+
+    assert [row["result"] for row in own] == [dose]
+    assert not [row for row in facts(records, text, audience="owner").calculations if row["name"] == "your figure"]
+
+
+@pytest.mark.parametrize(
+    ("text", "substances"),
+    [
+        ("my cat is on permethrin", ["permethrin"]),
+        ("gave my dog a double dose of apoquel", ["apoquel"]),
+        ("my dog is on apoquel", []),
+        ("my dog gets permethrin spot on", []),
+        ("dog ate 6 trazodone tablets", ["trazodone"]),
+    ],
+)
+def test_a_drug_that_poisons_is_an_exposure(text: str, substances: list[str], records: Records) -> None:
+    found = facts(records, text)
+
+    assert [row["title"] if not row["covered"] else row["substance"] for row in found.exposures] == substances
+
+
+def test_a_group_of_drugs_is_checked_as_a_group_or_asked_about(records: Records) -> None:
+    barred = facts(records, "oral penicillin for my hamster")
+    asked = facts(records, "how much penicillin for my 60 kg ram")
+    only = facts(records, "iron dose for a 2 kg piglet")
+
+    assert barred.findings[0]["severity"] == "absolute"
+    assert barred.findings[0]["drugs"] == ["penicillin"]
+    assert "drug" in [row["field"] for row in asked.needs]
+    assert only.doses[0]["drug"] == "iron dextran"
+
+
+def test_of_drugs_to_choose_from_each_is_checked_alone(records: Records) -> None:
+    assert not facts(records, "carprofen or meloxicam for a 20 kg dog").findings
+    assert facts(records, "carprofen and meloxicam for a 20 kg dog").findings[0]["severity"] == "absolute"
+
+
+def test_two_drugs_are_checked_before_the_species_is_known(records: Records) -> None:
+    found = facts(records, "on carprofen, can I add aspirin?")
+
+    assert found.findings[0]["drugs"] == ["aspirin", "carprofen"] or found.findings[0]["severity"] == "absolute"
+    assert "species" in [row["field"] for row in found.needs]
+
+
+def test_a_volume_is_of_the_only_strength_and_another_route_is_named(records: Records) -> None:
+    only = facts(records, "convenia for a 10 kg dog").doses[0]
+    routed = facts(records, "buprenorphine OTM for a 4 kg cat, 0.3 mg/mL").doses[0]
+
+    assert only["doses"][0]["volume"]["strength"] == {"value": 80, "unit": "mg/mL"}
+    assert [row["ask"] for row in only["needs"] if row["field"] == "strength"] == ["Is it 80 mg/mL?"]
+    assert any(row["why"] == "no_record_for_route" for row in routed["not_checked"])
+    assert {row["route"] for row in routed["doses"] if row["volume"]} <= {"IM", "IV"}
+
+
+def test_something_eaten_without_a_name_is_asked_about(records: Records) -> None:
+    found = facts(records, "she ate 5 of them!")
+
+    assert found.on_topic
+    assert [row["field"] for row in found.needs] == ["substance"]

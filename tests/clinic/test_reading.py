@@ -78,6 +78,8 @@ ANIMALS: list[tuple[str, list[dict[str, Any]]]] = [
     ("My neighbour's dog weighs 40 kg, mine is a 6 kg pug", [{"species": "dog"}, {"breed": "Pug", "weight_kg": 6.0}]),
     ("the cat? She is 4 kg", [{"species": "cat", "sex": "female", "weight_kg": 4.0}]),
     ("my wife says she saw the cat", [{"species": "cat", "sex": None}]),
+    ("he's a 4 kg cat, spayed", [{"species": "cat", "sex": "female"}]),
+    ("a dog, it is sick 2 weeks now", [{"species": "dog", "age_months": None}]),
     ("a male cat, I saw her", [{"species": "cat", "sex": "male"}]),
     ("gpig 850g", [{"species": "guinea pig", "weight_kg": 0.85}]),
     ("german shepard and a chiwawa", [{"breed": "German Shepherd Dog"}, {"breed": "Chihuahua"}]),
@@ -141,6 +143,7 @@ MEDICATIONS: list[tuple[str, list[dict[str, Any]]]] = [
     ("is nexgard ok", [{"name": "afoxolaner", "status": "asked"}]),
     ("flea meds needed, is nexgard ok", [{"name": "afoxolaner", "status": "asked"}]),
     ("vomiting after meloxicam", [{"name": "meloxicam", "status": "given"}]),
+    ("he got his dose of apoquel late", [{"name": "oclacitinib", "status": "current"}]),
     ("gave a double dose of apoquel", [{"name": "oclacitinib", "status": "given"}]),
     ("bupivacaine 2 mg/kg nerve block", [{"name": "bupivacaine", "route": "LOCAL"}]),
     ("epi 0.01 mg/kg IV", [{"name": "epinephrine", "route": "IV"}]),
@@ -256,6 +259,14 @@ def test_a_sign_of_years_ago_is_history(text: str, now: bool, records: Records) 
     assert bool([row for row in one("My dog " + text, records)["signs"] if "seizure" in row["sign"]]) == now
 
 
+def test_urea_is_eaten_or_measured(records: Records) -> None:
+    found = one("the cow ate 2 kg urea. BUN 80", records)
+
+    assert [row["substance"] for row in found["exposures"]] == ["urea poisoning"]
+    assert [row["name"] for row in found["analytes"]] == ["urea nitrogen"]
+    assert found["patients"][0].get("weight_kg") is None
+
+
 def test_what_was_eaten_years_ago_is_past(records: Records) -> None:
     assert one("my dog ate chocolate two years ago", records)["exposures"][0]["status"] == "past"
     assert one("my dog ate chocolate", records)["exposures"][0]["status"] == "happened"
@@ -278,7 +289,14 @@ def test_of_drugs_to_choose_from_only_one_is_given(text: str, together: bool, re
     assert found[0].choice == found[1].choice
 
 
-@pytest.mark.parametrize("text", ["my dog and cat both licked antifreeze", "my dog and my cat shared a bag of raisins"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my dog and cat both licked antifreeze",
+        "my dog and my cat shared a bag of raisins",
+        "my dog and cat ate raisins",
+    ],
+)
 def test_everyone_of_both_ate_it(text: str, records: Records) -> None:
     assert sorted(row["patient"] for row in one(text, records)["exposures"]) == [0, 1]
 

@@ -297,3 +297,57 @@ def test_what_it_can_leave_it_leaves(fields: dict[str, Any]) -> None:
 
 def ask(fields: dict[str, Any]) -> Ask:
     return Ask(caller=CALLER, model="vetx-23", messages=(), passthrough=fields)
+
+
+async def test_values_and_vital_signs_stand_with_what_is_usual() -> None:
+    vital = {"name": "heart_rate", "value": 180, "unit": "/min", "interval": {"low": 60, "high": 140}, "flag": "H"}
+    bare = {"name": "capillary_refill", "value": 2, "unit": "s", "comparator": "<", "interval": None}
+    interval = {"low": 4.1, "high": 5.4, "unit": "mEq/L"}
+    value = {"analyte": "potassium", "value": 8.1, "unit": "mEq/L", "interval": interval, "flag": "HH"}
+    value["why"] = "flagged by the range you gave"
+    pattern = {"name": "Potassium is high", "urgency": "emergency", "why": "It stops the heart", "sources": [SOURCE]}
+    text = await answer(facts(vitals=(vital, bare), analytes=(value,), patterns=(pattern,)))
+
+    assert "- heart rate 180 a minute: HIGH (usual 60 to 140 a minute)" in text
+    assert "- capillary refill <2 s\n" in text
+    assert "- potassium 8.1 mEq/L: FAR TOO HIGH (4.1 to 5.4 mEq/L) (flagged by the range you gave)" in text
+    assert "- EMERGENCY: Potassium is high. It stops the heart. [1]" in text
+
+
+async def test_sums_of_others_are_shown_with_their_figures() -> None:
+    plain = {
+        "name": "energy",
+        "formula": "70 x kg^0.75",
+        "inputs": {"kg": 10},
+        "result": {"value": 394, "unit": "kcal"},
+    }
+    steps = {"name": "anion_gap", "steps": ["a - b = 3"], "notes": ["Mind the albumin"], "result": {"value": 3}}
+    text = await answer(facts(calculations=(plain, steps, {"name": "x", "result": None})))
+
+    assert "energy = 70 x kg^0.75 = 394 kcal (kg 10)" in text
+    assert "anion gap: a - b = 3. Mind the albumin." in text
+
+
+async def test_small_and_large_amounts_have_units_that_people_read() -> None:
+    doses = [
+        {"route": "IV", "amount": {"min": 12000, "max": 24000, "unit": "ug"}, "status": "label"},
+        {"route": "SC", "amount": {"min": 0.01, "max": 0.02, "unit": "mg"}, "status": "label"},
+    ]
+    text = await answer(facts(doses=({"drug": "a", "covered": True, "doses": doses * 8},)))
+
+    assert "IV: 12 to 24 mg" in text
+    assert "SC: 10 to 20 mcg" in text
+    assert "4 more are at /v1/clinic/dose" in text
+
+
+async def test_a_patient_in_months_and_a_flag_without_a_sign() -> None:
+    seen = Triage("urgent", 240, "yellow", "Reason.", red_flags=({"id": "x"},))
+    text = await answer(facts("owner", patients=({"species": "cat", "age_months": 5},), triage=seen))
+
+    assert "cat, 5 months old" in text
+    assert "See a vet within 4 hours." in text
+
+
+async def test_a_drug_that_is_not_known_names_its_neighbours() -> None:
+    unknown = {"drug": None, "nearest": ["meloxicam"], "not_checked": [{"text": "m", "why": "unknown_drug"}]}
+    assert "Nearest names: meloxicam." in await answer(facts(doses=(unknown,)))
