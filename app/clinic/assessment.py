@@ -690,12 +690,18 @@ def _poisoned(
     return found
 
 
+_TOO_MUCH = frozenset(("double", "twice", "extra", "triple", "wrong"))
+_DOSE_WORDS = frozenset(("dose", "doses", "dosed", "amount"))
+
+
 def _is_too_much(words: Sequence[str]) -> bool:
     """Whether somebody tells of a double dose."""
-    doses = {"dose", "doses", "dosed", "amount"}
-    return "overdosed" in words or any(
-        word in ("double", "twice", "extra", "triple", "wrong") and not doses.isdisjoint(words[place + 1 : place + 4])
-        for place, word in enumerate(words)
+    return "overdosed" in words or (
+        not _TOO_MUCH.isdisjoint(words)
+        and any(
+            word in _TOO_MUCH and not _DOSE_WORDS.isdisjoint(words[place + 1 : place + 4])
+            for place, word in enumerate(words)
+        )
     )
 
 

@@ -86,6 +86,7 @@ _OLD_PHRASES: tuple[tuple[str, ...], ...] = tuple(
         "quando era filhote", "cuando era cachorro", "als welpe",
     )
 )  # fmt: skip
+_OLD_BY_START = {first: [phrase for phrase in _OLD_PHRASES if phrase[0] == first] for first, *_ in _OLD_PHRASES}
 _OLD_STARTS = _LAST | {phrase[0] for phrase in _OLD_PHRASES} | {"vor", "hace", "ha", "il"}
 _PREVENT = vocabulary(
     "prevent prevents preventing prevention avoid avoiding prevenir evitar prevencion eviter prevention verhindern "
@@ -297,7 +298,7 @@ def _places_of_old(words: list[str]) -> list[int]:
 
 def _is_old(words: list[str], place: int) -> bool:
     """`used to`, `as a puppy`."""
-    return any(tuple(words[place : place + len(phrase)]) == phrase for phrase in _OLD_PHRASES)
+    return any(tuple(words[place : place + len(phrase)]) == phrase for phrase in _OLD_BY_START.get(words[place], ()))
 
 
 def _is_year(word: str, before: str) -> bool:
@@ -431,6 +432,8 @@ def flags_in(reading: Reading, records: Records) -> tuple[tuple[Raised, ...], tu
     other: dict[int, tuple[State, Place]] = {}
     grouped: dict[tuple[int, int], dict[int, list[Place]]] = {}
     every = list(_mentions(words, known.signs))
+    if not every:
+        return (), ()
     spent = _spent(words, ((start, end) for _, start, end in every))
     for (index, group), start, end in every:
         if group >= 0:
