@@ -518,6 +518,10 @@ def figure(words: list[str], place: int) -> Figure | None:
             value += more[0] / 14
             top, end = value, more[1] + 1
     per: tuple[str, ...] = ()
+    if dimension in ("mass", "activity") and words[end : end + 1] == ["/"] and end + 2 < last:
+        below = _decimal(words[end + 1]) if words[end + 1].replace(".", "").isdigit() else None
+        if below and words[end + 2] in ("ml", "mls", "cc"):  # 12.5 mg/5 mL
+            return Figure(value / below, top / below, unit, dimension, ("mL",), place, end + 3)
     if dimension in ("mass", "volume", "activity", "charge", "amount"):
         while end + 1 < last and words[end] in ("/", "per") and words[end + 1] in _PER and len(per) < 2:
             per += (_PER[words[end + 1]],)
@@ -1416,8 +1420,12 @@ class _Reader:
                     continue
                 strength = found.per[:1] in (("mL",), ("tablet",))
                 aside = found.dimension in ("piece", "percent") and words[found.start - 1] not in (",", "and")
-                counted = not any(one.dimension == "mass" for one in mention.figures) and found.start == mention.end
-                if before and not strength and not aside and not (counted and found.dimension == "mass"):
+                counted = not any(one.dimension == "mass" for one in mention.figures) and (
+                    found.start == mention.end or words[mention.end : found.start] in (["bar"], ["("], ["bar", "("])
+                )
+                sold = found.start == mention.end and any(one.dimension == "volume" for one in mention.figures)
+                beside = strength or aside or (counted and found.dimension == "mass")
+                if before and not beside and not (sold and found.dimension == ""):
                     continue
                 if found.dimension == "mass" and found.unit in ("kg", "lb", "st") and not found.per:
                     between = words[mention.end : found.start]
@@ -1707,6 +1715,10 @@ class _Reader:
             changes["strength"] = (at_hand.value, at_hand.unit)
             doses.remove(at_hand)
         bare = [one for one in masses if not one.unit]
+        if changes.get("volume_ml") is not None and "strength" not in changes and len(bare) == 1 and not doses:
+            if bare[0].start >= mention.end and self._is_sold(mention.drugs, bare[0].value):
+                changes["strength"] = (bare[0].value, "mg/mL")  # `0.3 mL Metacam 1.5`
+            bare = []
         if pieces:
             changes["tablets"] = pieces[0].value
             if doses and not doses[0].per:
@@ -1723,6 +1735,14 @@ class _Reader:
             one = doses[0]
             changes |= {"amount": one.value, "amount_max": one.top, "unit": one.unit, "per": one.per}
         return replace(made, **changes) if changes else made
+
+    def _is_sold(self, drugs: tuple[str, ...], value: Decimal) -> bool:
+        """Whether a drug is on record as so many mg/mL."""
+        return any(
+            row.strength == value and row.unit == "mg/mL"
+            for name in drugs
+            for row in self.records.drugs[name].formulations
+        )
 
     def _is_at_hand(self, found: Figure, per_kg: bool) -> bool:
         """`have 100 mg caps`, `10 mg/kg, 100 mg tab`: what there is, not what is given."""
@@ -2108,6 +2128,8 @@ def _lab_unit(words: list[str], place: int) -> tuple[str | None, int]:
         return {"mmol": "mmol/L", "meq": "mEq/L"}.get(here[0], "s"), place + 1
     if here and here[0] in _LAB_WHOLE:
         return _LAB_WHOLE[here[0]], place + 1
+    if here[:1] == ["k"] and not (len(here) > 1 and (here[1] == ":" or "0" <= here[1][:1] <= "9")):
+        return "10*3/uL", place + 1  # `WBC 42k`, but not `WBC 42 K 5.1`
     return None, place
 
 
