@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 CHARACTERS_MAX = 256 * 1024
 DEPTH_MAX = 64
-NAME_CHARACTERS_MAX = 60
+NAME_WORDS_MAX, FIGURE_WORDS_MAX = 4, 8
+"""Longer strings are sentences, and were judged as such."""
 PREFIX = "vetx_"
 OF_JSON_OBJECT = {"clinician": "soap", "owner": "triage_card"}
 """What the built-in engine writes where any JSON object will do."""
 _KEY_JOINTS = re.compile(r"[_\-]+")
 _KEY_UNIT = re.compile(r"(?:^|_)(mg|mcg|ug|g|ml|iu|units)((?:_?per_?|_)kg)?(?:_|$)", re.IGNORECASE)
+_WARNS = re.compile(r"toxic|lethal|ld50|threshold|overdose|avoid|contraindic|warn|not_|never", re.IGNORECASE)
+_GIVES = re.compile(r"treat|therap|prescri|\brx\b|^plan|give|administ|recommend|do_now|at_home", re.IGNORECASE)
 _DOSE = re.compile(r"\d\s*(?:mg|mcg|ug|µg|g|ml|iu|units?)\b", re.IGNORECASE)
 
 
@@ -166,7 +169,9 @@ class JsonPage:
             return self._judge(said)
         try:
             if self._form.document is not None:
-                return self._form.document.with_words(said, self._judge)
+                document = self._form.document.with_words(said, self._judge)
+                self._judge_fields(msgspec.json.decode(said))
+                return document
             return self._object(said)
         except (ValueError, msgspec.DecodeError, RecursionError):
             if self._may_be_cut and self._form.document is None:
@@ -183,9 +188,9 @@ class JsonPage:
         if not isinstance(value, dict):
             raise ValueError("not an object")
         judged = self._judged(value, DEPTH_MAX)
+        self._judge_fields(judged)
         if judged != value:
             return msgspec.json.encode(judged).decode()
-        self._judge_figures(value)
         return said.strip()
 
     def _judged(self, value: Any, depth: int) -> Any:
@@ -200,36 +205,41 @@ class JsonPage:
             return {self._judge(key): self._judged(one, depth - 1) for key, one in value.items()}
         return value
 
-    def _judge_figures(self, value: Any) -> None:
-        """Refuse an object whose fields together give a dose that no string of it gives alone.
+    def _judge_fields(self, value: Any) -> None:
+        """Refuse an object whose fields together say what no string of it says alone.
 
         Raises:
             UpstreamError: naming the rule.
         """
         if isinstance(value, list):
             for one in value:
-                self._judge_figures(one)
+                self._judge_fields(one)
         if not isinstance(value, dict):
             return
-        if sentence := _as_sentence(value):
+        for sentence in _as_sentences(value):
             before = len(self._second.interventions)
             self._second.feed(sentence)
             self._second.finish()
             if len(self._second.interventions) > before:
                 rule = self._second.interventions[-1].rule
-                raise UpstreamError(f"The model gave figures that the safety rule {rule} forbids; nothing was charged.")
+                raise UpstreamError(f"The model's fields say what the safety rule {rule} forbids; nothing was charged.")
         for one in value.values():
-            self._judge_figures(one)
+            self._judge_fields(one)
 
 
-def _as_sentence(row: Mapping[str, Any]) -> str:
-    """The names and figures of an object in one line, where it has a dose: `ibuprofen, PO dose 10 mg/kg.`; else ""."""
-    names, figures = [], []
+def _as_sentences(row: Mapping[str, Any]) -> list[str]:
+    """What the fields of an object say together: `ibuprofen PO dose 10 mg/kg.`; `Give ibuprofen.` of a treatment."""
+    names, figures, given = [], [], []
     for key, value in row.items():
         words = _KEY_JOINTS.sub(" ", key)
-        if isinstance(value, str) and _DOSE.search(value):
+        if _WARNS.search(key):
+            continue
+        if _GIVES.search(key):
+            lines = value if isinstance(value, list) else [value]
+            given += [f"Give {one}." for one in lines if isinstance(one, str) and len(one.split()) <= NAME_WORDS_MAX]
+        if isinstance(value, str) and len(value.split()) <= FIGURE_WORDS_MAX and _DOSE.search(value):
             figures.append(f"{words} {value}")
-        elif isinstance(value, str) and len(value) <= NAME_CHARACTERS_MAX:
+        elif isinstance(value, str) and len(value.split()) <= NAME_WORDS_MAX:
             names.append(value)
         elif isinstance(value, Mapping) and isinstance(value.get("unit"), str):
             figures += [f"{words} {one} {value['unit']}" for one in value.values() if _is_number(one)]
@@ -237,7 +247,7 @@ def _as_sentence(row: Mapping[str, Any]) -> str:
             figures.append(f"{words[: unit.start()]} {value} {unit[1]}{'/kg' if unit[2] else ''}")
         elif _is_number(value) and isinstance(row.get("unit"), str):
             figures.append(f"{words} {value} {row['unit']}")
-    return f"{' '.join([*names, *figures])}." if names and figures else ""
+    return [*given, f"{' '.join([*names, *figures])}."] if figures else given
 
 
 def _is_number(value: Any) -> bool:

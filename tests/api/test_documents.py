@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from app.clinic.documents import KINDS
 from tests.api.conftest import Account, Service
 from tests.api.test_chat import CHOCOLATE, events, nothing_held, requests, streamed
-from tests.engines.upstreams import Exchange, serving, whole
+from tests.engines.upstreams import DONE, ROLE, STOP, Exchange, serving, whole, words
 
 NAMES = sorted(KINDS)
 CARD = {"headline": "Go now.", "do_now": ["Drive."], "do_not": []}
@@ -116,8 +117,10 @@ async def test_json_object_is_a_note_for_vets_and_a_card_for_owners(service: Ser
 
 async def test_a_card_says_how_urgent_it_is_in_the_owners_language(service: Service) -> None:
     account = await service.account()
-    words = "Mi perro de 10 kg se comió veneno para ratas"
-    answer = await service.chat(account, words, response_format=named("vetx_triage_card"), vetx={"audience": "owner"})
+    question = "Mi perro de 10 kg se comió veneno para ratas"
+    answer = await service.chat(
+        account, question, response_format=named("vetx_triage_card"), vetx={"audience": "owner"}
+    )
 
     assert json.loads(content(answer.json()))["headline"].startswith("URGENCIA")
 
@@ -216,6 +219,59 @@ async def test_an_upstream_that_writes_no_document_is_502_and_free(running_with:
         assert {row["status"] for row in await requests(service, account)} == {"voided"}
 
 
+async def test_no_document_after_the_status_went_out_is_an_error_event_and_free(
+    running_with: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of a document leaves before it is checked, so a slow one's stream begins without words."""
+    monkeypatch.setattr("app.turns.chat.FIRST_CONTENT_WAIT_S", 0.05)
+
+    async def behave(exchange: Exchange) -> None:
+        if exchange.head.startswith("GET"):
+            await exchange.answer(b'{"object":"list","data":[{"id":"plain","object":"model"}]}')
+        else:
+            await asyncio.sleep(0.3)
+            await exchange.sse(ROLE, words('{"headline": "Go'), words(" now, or"), STOP, DONE)
+
+    async with serving(behave) as upstream, running_with(upstream_url=upstream.url) as service:
+        account = await service.account()
+        stream = await service.chat(account, CHOCOLATE, response_format=named("vetx_triage_card"), stream=True)
+        first, *between, last = events(stream.text)
+
+        assert stream.status_code == 200
+        assert first["vetx"]["triage"]["level"] == "emergency"
+        assert between == []
+        assert last["error"]["code"] == "upstream_error"
+        assert await nothing_held(service, account) == 5_000_000_000
+
+
+async def test_a_client_that_leaves_before_the_document_is_whole_pays_nothing(
+    running_with: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.turns.chat.FIRST_CONTENT_WAIT_S", 0.05)
+
+    async def behave(exchange: Exchange) -> None:
+        if exchange.head.startswith("GET"):
+            await exchange.answer(b'{"object":"list","data":[{"id":"plain","object":"model"}]}')
+        else:
+            await exchange.sse(ROLE, words('{"headline": "Go'), end=False)
+            await exchange.reader.read(1)
+
+    async with serving(behave) as upstream, running_with(upstream_url=upstream.url) as service:
+        account = await service.account()
+        body = {
+            "model": "vetx-23",
+            "messages": [{"role": "user", "content": CHOCOLATE}],
+            "stream": True,
+            "response_format": named("vetx_triage_card"),
+        }
+        async with service.client.stream("POST", "/v1/chat/completions", json=body, headers=account.headers) as stream:
+            assert stream.status_code == 200
+            upstream.closed.clear()
+        await asyncio.wait_for(upstream.closed.wait(), 1.5)
+
+        assert await nothing_held(service, account) == 5_000_000_000
+
+
 async def test_an_upstream_that_writes_no_document_falls_back_to_ours(
     running_with: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -269,6 +325,17 @@ async def test_forbidden_words_in_a_document_are_replaced_in_their_string_alone(
     assert heard(stream.text) == content(answer.json())
 
 
+async def test_a_forbidden_drug_named_as_a_treatment_is_refused(running_with: Callable[..., Any]) -> None:
+    note = {
+        **dict.fromkeys(("subjective", "objective", "assessment", "plan"), "Fine."),
+        **{name: [] for name in ("further_differentials", "treatment", "tests", "monitoring")},
+    }
+    for treatment, status in (([], 200), (["Keep warm.", "Paracetamol"], 502)):
+        said = json.dumps({**note, "treatment": treatment})
+        answer, stream, _ = await of_upstream(running_with, said, PAIN, named("vetx_soap"))
+        assert (answer.status_code, stream.status_code) == (status, status)
+
+
 async def test_any_json_object_of_an_upstream_passes_unchanged_and_its_words_are_judged(
     running_with: Callable[..., Any],
 ) -> None:
@@ -298,6 +365,8 @@ async def test_what_is_no_json_object_is_502(running_with: Callable[..., Any], s
         {"drug": "meloxicam", "dose": {"value": 5, "unit": "mg/kg"}},
         {"treatments": [{"name": "meloxicam", "value": 5, "unit": "mg/kg"}]},
         {"medication": "paracetamol", "dose": "50 mg", "frequency": "q8h"},
+        {"meloxicam_mg_per_kg": 5},
+        {"treatment": ["Warmth", "paracetamol"]},
     ],
 )
 async def test_a_dose_that_only_fields_together_give_is_refused(
@@ -315,6 +384,8 @@ async def test_a_dose_that_only_fields_together_give_is_refused(
         {"drug": "gabapentin", "dose_mg_per_kg": 10, "route": "PO"},
         {"patient": {"weight": {"value": 4, "unit": "kg"}}, "age_months": 30},
         {"agent": "paracetamol", "toxic_dose_mg_per_kg": 10, "advice": "never give it"},
+        {"drug": "ibuprofen", "advice": "do not give", "toxic_dose_mg_per_kg": 50},
+        {"do_not_give": ["paracetamol", "ibuprofen"], "treatment": ["Warmth", "stop meloxicam", "IV fluids"]},
         {"drug": "meloxicam", "warning": "5 mg/kg is an overdose"},
     ],
 )
