@@ -475,6 +475,7 @@ _ALL_OF = frozenset(("both", "shared", "all"))
 _LEVELS = frozenset(("level", "levels", "trough", "concentration"))
 _STRENGTH_MIN = 20
 """`ibuprofen of 600`: so many milligrams and more are a strength, less is a count."""
+_COATS = vocabulary("brown point tabby burmese siamese lab labrador labradoodle poodle coat coated colored roan merle")
 _EITHER = frozenset(("or", "vs", "versus", "oder", "ou", "o"))
 _CHOICE_GAP_MAX = 8
 _JOINED = frozenset(("and", "my", "our", "the", "a", "his", "her", "their", "other"))
@@ -1310,6 +1311,8 @@ class _Reader:
         found: list[_Mention] = []
         loose: list[tuple[int, int, Term]] = []
         for place, end, terms in self.substances:
+            if self.words[place] == "chocolate" and self._is_coat(end):
+                continue
             mention = _Mention(place, end)
             drugs = dict.fromkeys(term.value for term in terms if term.kind == "drug")
             mention.drugs = tuple(drugs)
@@ -1345,6 +1348,10 @@ class _Reader:
             found += self._bars()
         self._claim(found)
         return found
+
+    def _is_coat(self, end: int) -> bool:
+        """`chocolate brown burmese`, `chocolate point`: a colour, no food."""
+        return self.words[end : end + 1] != [] and self.words[end] in _COATS
 
     def _bars(self) -> list[_Mention]:
         """`half a bar of 70 %` is chocolate without the word."""
@@ -1652,6 +1659,8 @@ class _Reader:
             if at < len(self.owners) and self.sentences[self.owner_starts[at]] == sentence:
                 return self.owners[at][2]
         at = bisect_left(self.owner_starts, mention.start)
+        while at > 1 and "not" in self.words[max(0, self.owners[at - 1][0] - 2) : self.owners[at - 1][0]]:
+            at -= 1  # `the cat, not the dog, ate it`
         return self.owners[at - 1][2] if at else self.owners[0][2]
 
     def _times(self) -> dict[int, Decimal]:
@@ -1706,7 +1715,12 @@ class _Reader:
         doses = [one for one in masses if one.unit and one.per[:1] not in (("mL",), ("tablet",), ("L",))]
         at_hand = (
             next(
-                (one for one in doses if self._is_at_hand(one, len(doses) > 1 and any(row.per for row in doses))), None
+                (
+                    one
+                    for one in doses
+                    if self._is_at_hand(one, status == "asked" or (len(doses) > 1 and any(row.per for row in doses)))
+                ),
+                None,
             )
             if not pieces
             else None

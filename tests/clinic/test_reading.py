@@ -146,6 +146,7 @@ MEDICATIONS: list[tuple[str, list[dict[str, Any]]]] = [
     ("2 mL of benadryl 12.5 mg/5 mL", [{"volume_ml": 2, "strength": {"value": 2.5, "unit": "mg/mL"}}]),
     ("gave 0.3 cc metacam 1.5", [{"volume_ml": 0.3, "strength": {"value": 1.5, "unit": "mg/mL"}}]),
     ("gave 0.3 cc metacam 7", [{"volume_ml": 0.3, "strength": None}]),
+    ("rimadyl dose 75 mg tabs, 30 kg dog", [{"amount": None, "strength": {"value": 75, "unit": "mg"}}]),
     ("he got his dose of apoquel late", [{"name": "oclacitinib", "status": "current"}]),
     ("gave a double dose of apoquel", [{"name": "oclacitinib", "status": "given"}]),
     ("bupivacaine 2 mg/kg nerve block", [{"name": "bupivacaine", "route": "LOCAL"}]),
@@ -262,6 +263,11 @@ HISTORIES = [
 @pytest.mark.parametrize(("text", "now"), HISTORIES, ids=[text for text, _ in HISTORIES])
 def test_a_sign_of_years_ago_is_history(text: str, now: bool, records: Records) -> None:
     assert bool([row for row in one("My dog " + text, records)["signs"] if "seizure" in row["sign"]]) == now
+
+
+def test_not_the_dog_but_the_cat_and_a_coat_is_no_food(records: Records) -> None:
+    assert one("the cat, not the dog, ate the lily", records)["exposures"][0]["patient"] == 0
+    assert one("cat 4 kg, chocolate point siamese", records)["exposures"] == []
 
 
 def test_urea_is_eaten_or_measured(records: Records) -> None:
