@@ -220,7 +220,8 @@ STATES: dict[str, str] = {
 }  # fmt: skip
 VERBS: dict[str, str] = {}
 for _kind, _listed in {
-    "ate": "ate eaten swallowed ingested chewed licked drank drunk consumed devoured gobbled scoffed nibbled chomped "
+    "ate": "ate shared scarfed eaten swallowed ingested chewed licked drank drunk consumed devoured gobbled scoffed "
+    "nibbled chomped "
     "snatched stole munched wolfed overdosed inhaled eats chews nibbling "
     "comio comido trago ingirio lamio bebio mange avale ingere leche bu gefressen fras gegessen geschluckt "
     "verschluckt geleckt getrunken comeu engoliu ingeriu lambeu bebeu",
