@@ -85,7 +85,7 @@ def prescribe(
         "nearest": [],
         "recorded_species": species_with,
         "controlled": any(drug.controlled for drug in drugs),
-        "narrow": " ".join(drug.narrow for drug in drugs if drug.narrow) or None,
+        "narrow": " ".join(drug.narrow for drug in drugs if _concerns(drug.narrow, patient, records)) or None,
         "formulations": [_formulation(row) for drug in drugs for row in drug.formulations],
         "doses": doses,
         "warnings": page.warnings,
@@ -426,6 +426,13 @@ def _volume(each: Amount | None, strength: Strength | None) -> Json | None:
         "strength": {"value": number(strength.value), "unit": f"{strength.unit}/mL"},
     }
     return result if note is None else {**result, "note": note}
+
+
+def _concerns(narrow: str, patient: Patient, records: Records) -> bool:
+    """Whether a drug's margin is narrow for this animal: it names its kind, or none at all."""
+    words = fold(narrow.replace(":", " ").replace(";", " ")).split()
+    kinds = {kind.name for word in words if (kind := records.species_by_name.get(word)) is not None}
+    return bool(narrow) and (not kinds or patient.species_name in kinds)
 
 
 def _tablets(

@@ -566,3 +566,10 @@ def test_of_the_tablets_above_a_least_dose_only_those_near_it_are_offered(clinic
         (60, 1),
     ]
     assert [one["strength_mg"] for one in row["tablets"] if not one["in_range"]] == [160]
+
+
+@pytest.mark.parametrize(("species", "told"), [("cat", True), ("rabbit", False)])
+def test_a_margin_that_is_narrow_in_cats_is_no_rabbits_concern(clinic: Clinic, species: str, told: bool) -> None:
+    answer = clinic.dose({"drug": "meloxicam", "patient": {"species": species, "weight_kg": 3}})
+
+    assert bool(answer["narrow"]) == told
