@@ -200,6 +200,11 @@ def _facts_sections(facts: Facts) -> Iterable[str]:
     if facts.triage is not None and facts.triage.level in ("emergency", "urgent"):
         yield _section(f"Triage: {facts.triage.level}. Say this first", [facts.triage.reason])
     yield _section("Patients, as read", (_patient_line(one) for one in facts.patients))
+    yield _section(
+        "Vital signs, against the species' range", (str(row["reason"] or row["text"]) for row in facts.vitals)
+    )
+    yield _section("Laboratory values, against the species' interval", (_value_line(row) for row in facts.analytes))
+    yield _section("What the values say together", (f"{row['name']}: {row['why']}" for row in facts.patterns))
     yield _section("Findings on the drugs named", (f"[{row['severity']}] {row['text']}" for row in facts.findings))
     yield _section("Exposures, computed", (_exposure_line(row) for row in facts.exposures))
     if facts.audience != "owner":
@@ -222,6 +227,17 @@ def _said(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(one.get("name", one)) if isinstance(one, dict) else str(one) for one in value)
     return str(value)
+
+
+_FLAGS = {"LL": "critically low", "L": "low", "N": "normal", "H": "high", "HH": "critically high"}
+
+
+def _value_line(row: Mapping[str, Any]) -> str:
+    """`glucose 45 mg/dL: critically low (68 to 104 mg/dL)`."""
+    interval = row.get("interval")
+    usual = f" ({interval['low']} to {interval['high']} {interval['unit']})" if interval else ""
+    unit = f" {row['unit']}" if row.get("unit") else ""
+    return f"{row['name']} {row['value']}{unit}: {_FLAGS.get(str(row['flag']), 'not judged')}{usual}"
 
 
 def _exposure_line(row: Mapping[str, Any]) -> str:

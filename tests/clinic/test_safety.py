@@ -558,3 +558,16 @@ def test_an_emergency_of_the_conversation_may_not_be_told_to_wait(clinic: Clinic
 
     assert "[Withheld" in through(guard, "You can wait and see how he is tomorrow.", 6)
     assert [row.rule for row in guard.interventions] == ["emergency-delayed"]
+
+
+def test_the_prompt_tells_values_and_vital_signs_as_judged(clinic: Clinic) -> None:
+    words = "Labrador 30kg, T 40.2, HR 90, glucose 45 mg/dL, K 8.1 mEq/L, ALT 60 U/L, zorblin 3"
+    told = clinic.facts_for(Ask(CALLER, "vetx-23", (Message("user", (Text(words),)),)))
+    prompt = clinic.render_prompt(told, False)
+
+    assert "- Temperature 40.2 °C: above the 38 to 39.1 °C on record for the dog." in prompt
+    assert "eart rate 90 /min" in prompt
+    assert "- glucose 45 mg/dL: critically low (68 to 104 mg/dL)" in prompt
+    assert "- potassium 8.1 mEq/L: critically high (4.1 to 5.4 mEq/L)" in prompt
+    assert "- alt 60 U/L: normal (17 to 95 U/L)" in prompt
+    assert "- potassium 7.5 mEq/L or more: Danger to the heart" in prompt
