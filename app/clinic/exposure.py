@@ -33,6 +33,8 @@ _PIECES = frozenset(
 _AGENT_WORDS_LENGTH_MIN = 5
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%")
 _SWALLOWED = ("PO", "oral", "swallowed", "eaten", "ingested", "")
+_LATE_SIGNS = frozenset(("pesticide",))
+"""Of these a small dose is urgent as well: when signs show, the time in which something helps is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,7 +466,7 @@ def _agent(
         "dose": dose_json,
         "severity": severity,
         "urgency": "emergency" if no_safe and RANK[severity] >= RANK["moderate"] else URGENCY[severity],
-        "urgent": no_safe or RANK[severity] >= RANK["moderate"],
+        "urgent": no_safe or RANK[severity] >= RANK["mild" if toxin.category in _LATE_SIGNS else "moderate"],
         "no_safe_amount": no_safe,
         "thresholds": [
             *(_threshold(row, None if unknown else row in reached) for row in thresholds),
