@@ -680,14 +680,35 @@ def labs_in(text: str, records: Records) -> tuple[LabSaid, ...]:
     return tuple(found.values())
 
 
+_SIGN_WORDS: list[tuple[Records, list[tuple[str, frozenset[str], list[frozenset[str]]]]]] = []
+
+
+def _sign_words(records: Records) -> list[tuple[str, frozenset[str], list[frozenset[str]]]]:
+    """The id of every sign, how the words of it begin, and the words of each of its English phrases."""
+    for known, made in _SIGN_WORDS:
+        if known is records:
+            return made
+    rows = [
+        (
+            sign.id,
+            frozenset(word[:4] for word in sign.id.split("-")),
+            [frozenset(tokens(phrase)[0]) for phrase in (sign.name, *sign.words.get("en", ()))],
+        )
+        for sign in records.signs.values()
+    ]
+    _SIGN_WORDS.append((records, rows))
+    del _SIGN_WORDS[:-4]
+    return rows
+
+
 def nearest_signs(words: str, records: Records, count: int = 3) -> list[str]:
     """Sign ids that share a word with these, or look like them."""
     wanted = set(tokens(words)[0]) - _FILLERS
+    heads = {word[:4] for word in wanted if len(word) > 3}
     scored = []
-    for sign in records.signs.values():
-        phrases: Iterable[str] = (sign.name, *sign.words.get("en", ()))
-        shared = max((len(wanted & set(tokens(phrase)[0])) for phrase in phrases), default=0)
-        alike = any(one[:4] == other[:4] for one in wanted for other in sign.id.split("-") if len(one) > 3)
+    for name, own_heads, phrases in _sign_words(records):
+        shared = max(map(len, map(wanted.intersection, phrases)), default=0)
+        alike = not heads.isdisjoint(own_heads)
         if shared or alike:
-            scored.append((not alike, -shared, sign.id))
+            scored.append((not alike, -shared, name))
     return [name for _, _, name in sorted(scored)[:count]]

@@ -27,6 +27,7 @@ _ACUTE = frozenset(
      "triglycerides", "blood ph")
 )  # fmt: skip
 """Analytes whose critical values endanger life within hours; those of others are urgent."""
+NEAREST_MAX = 8
 _ORDER = {"LL": 0, "HH": 0, "L": 1, "H": 1, None: 2, "N": 3}
 _YOUNG_MONTHS = 4
 _MAY_BE_NONE = frozenset(("band neutrophils", "upc", "reticulocytes"))
@@ -170,7 +171,8 @@ def _bare(row: Measured, analyte: str, why: str) -> Json:
 
 def _unknown(row: Measured, records: Records, page: _Page) -> None:
     """A name nobody knows: only the caller's own range can judge it."""
-    near = difflib.get_close_matches(fold(row.name)[:60], records.analytes_by_name, n=3, cutoff=0.7)
+    known = records.analytes_by_name if len(page.not_checked) < NEAREST_MAX else ()  # looking takes milliseconds each
+    near = difflib.get_close_matches(fold(row.name)[:60], known, n=3, cutoff=0.7)
     names = [records.analytes_by_name[name].name for name in near]
     page.nearest += [name for name in dict.fromkeys(names) if name not in page.nearest]
     page.not_checked.append({"text": row.name, "why": "unknown_analyte"})
