@@ -1486,8 +1486,7 @@ def _per_kg(given: Medication, target: Patient) -> PerKg | None:
         single = inside_unit * surface / target.weight_kg
     else:
         return None
-    if single is None:
-        return None
+    assert single is not None
     often = Decimal(24) / given.interval_h[0] if given.interval_h and 0 < given.interval_h[0] < 24 else Decimal(1)
     return PerKg(single, single if "day" in given.per else single * often, numerator)
 

@@ -437,3 +437,10 @@ def test_something_eaten_without_a_name_is_asked_about(records: Records) -> None
 
     assert found.on_topic
     assert [row["field"] for row in found.needs] == ["substance"]
+
+
+def test_a_weight_of_nothing_adds_nothing_to_a_given_patient(records: Records) -> None:
+    (patient,) = facts(records, "My dog weighs 0 kg on these scales.", patients=({"species": "dog"},)).patients
+
+    assert patient["weight_kg"] is None
+    assert "weight" not in patient

@@ -571,3 +571,9 @@ def test_the_prompt_tells_values_and_vital_signs_as_judged(clinic: Clinic) -> No
     assert "- potassium 8.1 mEq/L: critically high (4.1 to 5.4 mEq/L)" in prompt
     assert "- alt 60 U/L: normal (17 to 95 U/L)" in prompt
     assert "- potassium 7.5 mEq/L or more: Danger to the heart" in prompt
+
+
+def test_a_yes_in_quotation_marks_answers_the_question_before_it(records: Records) -> None:
+    guard = SafetyGuard(facts(CAT), records, "clinician")
+
+    assert "[Withheld" in through(guard, 'Is paracetamol ok for cats? "Yes, go ahead."', 7)

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from app.clinic import Clinic
 from app.clinic.reading import read
 from app.clinic.records import Records
 from app.clinic.triage import contacts, triage, urgency
+from app.clinic.words import describe_differentials, describe_triage
 
 TOM = {"species": "cat", "sex": "male"}
 QUEEN = {"species": "cat", "sex": "female"}
@@ -307,3 +309,31 @@ def test_a_group_of_species_has_the_flags_of_its_members(records: Records) -> No
     assert "bird-too-weak-to-perch" not in {
         flag["id"] for flag in triage(text, {"species": "snake"}, records).red_flags
     }
+
+
+def test_the_command_line_tells_level_flags_vitals_and_what_did_not_count(clinic: Clinic) -> None:
+    told = describe_triage(
+        clinic.triage(
+            {
+                "text": "My male cat strains and no urine comes. Last year he had a seizure.",
+                "patient": {"species": "cat", "sex": "male", "weight_kg": 5},
+                "vitals": [{"name": "temperature", "value": 38.5, "unit": "C"}],
+            }
+        )
+    )
+
+    assert "EMERGENCY (colour red, within 0 min)" in told
+    assert "\n! " in told
+    assert "38.5" in told and "(range " in told
+    assert "Named but not counted: " in told
+
+
+def test_the_command_line_tells_differentials_in_their_order(clinic: Clinic) -> None:
+    told = describe_differentials(
+        clinic.differentials({"signs": ["vomiting", "no fever", "weakness"], "patient": {"species": "dog"}})
+    )
+
+    assert told.index(" 1. ") < told.index(" 2. ")
+    assert "Findings: " in told and "no fever" in told
+    assert "     + " in told and "     next: " in told
+    assert "Not listed: " in told
