@@ -787,36 +787,32 @@ class SafetyGuard:
 
     def _mark(self, held: str, verdict: Verdict) -> str:
         """The held words as they are, and behind them what the record says: vets drop tools that censor them."""
+        self._note(verdict, None)
         end = held[len(held.rstrip()) :]
+        return f"{held.rstrip()} [Mark: {verdict.says}]{end}"
+
+    def _note(self, verdict: Verdict, withheld: str | None) -> str:
+        """Write down what was done with a sentence, and why; the reason."""
         why = f"{verdict.what} {verdict.says}"
         self.interventions.append(
             Intervention(
                 rule=verdict.rule,
                 severity=verdict.severity,
-                action="annotated",
+                action="annotated" if withheld is None else "replaced",
                 why=why,
                 source=verdict.source,
-                withheld_sha256=None,
+                withheld_sha256=None
+                if withheld is None
+                else hashlib.sha256(withheld.encode("utf-8", "surrogatepass")).hexdigest(),
             )
         )
-        return f"{held.rstrip()} [Mark: {verdict.says}]{end}"
+        return why
 
     def _replace(self, held: str, verdict: Verdict) -> str:
         """One sentence in place of the held words."""
-        words = held.strip()
         space = held[: len(held) - len(held.lstrip())]
         end = held[len(held.rstrip()) :]
-        why = f"{verdict.what} {verdict.says}"
-        self.interventions.append(
-            Intervention(
-                rule=verdict.rule,
-                severity=verdict.severity,
-                action="replaced",
-                why=why,
-                source=verdict.source,
-                withheld_sha256=hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest(),
-            )
-        )
+        why = self._note(verdict, held.strip())
         dash = "\u2014 " if any(mark.isalpha() for mark in self._said) else ""
         return f"{space}{dash}[Withheld: {why}]{end}"
 
