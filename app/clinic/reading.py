@@ -1647,7 +1647,12 @@ class _Reader:
         if behind < len(self.owners):
             start, _, owner = self.owners[behind]
             between = self.words[mention.end : start]
-            if self.sentences[start] == sentence and len(between) <= _FOR_REACH and "for" in between:
+            ate = any(
+                kind == "ate" and place < mention.start and self.sentences[place] == sentence
+                for place, _, kind in self.verbs
+            )  # `licked the spot-on meant for the dog`
+            eaten_by = bisect_left(self.owner_starts, mention.start) if ate else 0
+            if self.sentences[start] == sentence and len(between) <= _FOR_REACH and "for" in between and not eaten_by:
                 return owner
         gave = next(
             (place for place, _, kind in reversed(self.verbs[: bisect_left(self.verbs, mention.start, key=_first)][-4:])
