@@ -155,7 +155,7 @@ class Clinic:
     def extract(self, given: ExtractBody | Mapping[str, Any], today: date | None = None) -> Json:
         """What a text says of its animals, drugs, poisons, values and signs, each with its place in the text."""
         asked = body(ExtractBody, given)
-        answer = reading.to_json(reading.read(asked.text, self.records))
+        answer = reading.to_json(triage.stated(reading.read(asked.text, self.records), self.records)[0])
         patients = []
         needs = list(answer["needs"])
         for found in answer["patients"]:
@@ -239,7 +239,7 @@ class Clinic:
         if not asked.text and not asked.vitals:
             raise Invalid("Say what is the matter.", code="missing_required_parameter", param="text")
         law = asked.jurisdiction or jurisdiction
-        read = reading.read(asked.text or "", self.records, signs=False)
+        read = reading.read(asked.text or "", self.records)
         patient = self._patient(asked, read, today)
         said, other = triage.stated(read, self.records)
         shape = patient.shape

@@ -125,7 +125,7 @@ def facts_for(
     names = {str(one.shape["name"]): one.species_name for one in given if one.shape.get("name")}
     said: list[Reading] = []
     for text in _user_texts(messages):
-        said.append(stated(read(text, records, names, signs=False), records)[0])
+        said.append(stated(read(text, records, names), records)[0])
         names |= {one.name: one.species for one in said[-1].animals if one.name and one.name not in names}
     animals, readings = _merged(said)
     unknown = [name for reading in said for name in _unknown_drugs(reading, records)]

@@ -80,7 +80,8 @@ _AGAIN = vocabulary(
 _OLD_PHRASES: tuple[tuple[str, ...], ...] = tuple(
     tuple(words.split())
     for words in (
-        "used to", "history of", "as a puppy", "as a kitten", "as a pup", "as a foal", "as a kid", "years ago",
+        "used to", "history of", "previously had", "previously collapsed", "previously seized",
+        "previously suffered", "as a puppy", "as a kitten", "as a pup", "as a foal", "as a kid", "years ago",
         "year ago", "months ago", "long ago", "in the past", "died of", "died from", "dead from", "was lost to",
         "died after", "\u53bb \u5e74", "\u4ee5 \u524d", "\u5e74 \u524d", "antes tenia", "fruher mal", "autrefois",
         "quando era filhote", "cuando era cachorro", "als welpe",

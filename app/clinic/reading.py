@@ -413,10 +413,6 @@ _BREAKERS = frozenset(
      "\uff0c", "\u3001", "\u4f46")
 )  # fmt: skip
 _NOT_REALLY = vocabulary("only just sure certain doubt change matter better improving idea longer wonder know")
-_FILLERS = vocabulary(
-    "his her the a an my its their our some very really any is are was been to of so just being be quite has have "
-    "it he she all also completely totally"
-)
 _GAPS = vocabulary("is was of at : = ( level levels value result about around approx ~ came back measured now a")
 _COMPARATORS = {
     "<": "<", ">": ">", "\u2264": "<=", "\u2265": ">=", "over": ">", "above": ">", "below": "<", "under": "<",
@@ -454,7 +450,6 @@ _APART = frozenset(
 _GAP_MAX = 3
 AGE_MONTHS_MAX = 500 * 12
 """Twice what the oldest tortoise reached; more is a slip of the pen."""
-_SKIPPED_MAX = 2
 _NO_DOSE_G = 60
 """Nobody gives this much of a drug at once; so many grams are an animal [g]."""
 _BESIDE = frozenset((",", "(", ":", "-", "is", "at", "approx", "about", "~", "weighs"))
@@ -653,17 +648,16 @@ class _Draft:
     several: bool = False
 
 
-def read(text: str, records: Records, names: Mapping[str, str | None] | None = None, *, signs: bool = True) -> Reading:
-    """Everything that `text` says; linear in its length, and total: any text gives a reading.
+def read(text: str, records: Records, names: Mapping[str, str | None] | None = None) -> Reading:
+    """Everything that `text` says but its red flags (`triage.stated`); linear in its length, and total.
 
     Args:
         names: of animals known already, each with its species where that is known.
-        signs: False where `triage.stated` looks for them itself.
     """
     words, matches = scan(text)
     if not words:
         return Reading(text)
-    return _Reader(text, records, lexicon(records), words, matches, names).reading(signs)
+    return _Reader(text, records, lexicon(records), words, matches, names).reading()
 
 
 def doses_in(text: str, records: Records) -> tuple[Medication, ...]:
@@ -709,7 +703,7 @@ class _Reader:
         """Characters from token `start` to before token `end`."""
         return self.matches[start].start(), self.matches[end - 1].end()
 
-    def reading(self, signs: bool) -> Reading:
+    def reading(self) -> Reading:
         """The text understood."""
         self._collect()
         if self.animals or self.figures or self.details:
@@ -733,7 +727,6 @@ class _Reader:
             exposures=exposures,
             analytes=analytes,
             vitals=vitals,
-            signs=self._signs() if signs else (),
             needs=tuple(self.needs),
             asks_dose=any(kind == "dose?" for _, _, kind in self.verbs),
             words=self.words,
@@ -1942,58 +1935,6 @@ class _Reader:
             found.setdefault((name, owner), Measurement(name, measured[0], comparator, measured[1], span, owner))
             self.measured.append((start, last, name))
         return tuple(found.values())
-
-    def _signs(self) -> tuple[Sign, ...]:
-        signs, words, last = self.known.signs, self.words, len(self.words)
-        phrases: dict[int, tuple[int, int]] = {}
-        grouped: dict[tuple[int, int], dict[int, list[tuple[int, int]]]] = {}
-        for place in [place for place, word in enumerate(words) if word in signs]:
-            first = signs[words[place]]
-            after = words[place + 1] if place + 1 < last else ""
-            if after not in first and "" not in first and after not in _FILLERS:
-                continue
-            ways = [(first, place + 1, 0)]
-            while ways:
-                node, end, skipped = ways.pop()
-                for index, group in node.get("", ()):
-                    if group >= 0:
-                        groups = grouped.setdefault((index, self.sentences[place]), {})
-                        groups.setdefault(group, []).append((place, end))
-                    elif index not in phrases and not self._denied(place, end):
-                        phrases[index] = (place, end)
-                if end == last:
-                    continue
-                following = words[end]
-                if following in _FILLERS and skipped < _SKIPPED_MAX:
-                    ways.append((node, end + 1, skipped + 1))
-                if following in node:
-                    ways.append((node[following], end + 1, skipped))
-        if phrases and not _PAST.isdisjoint(self.bag):
-            phrases = {index: place for index, place in phrases.items() if not self._past(*place)}
-        flags = self.records.flags
-        for (index, _), groups in grouped.items():
-            if index in phrases or len(groups) < len(flags[index].all_of):
-                continue
-            stated = [
-                next((place for place in places[:_NEARBY] if not self._denied(*place)), None)
-                for places in groups.values()
-            ]
-            found = [place for place in stated if place is not None]
-            past = not _PAST.isdisjoint(self.bag) and any(self._past(*place) for place in found)
-            if len(found) == len(stated) and not past:
-                phrases[index] = (min(place[0] for place in found), max(place[1] for place in found))
-        return tuple(
-            Sign(index, flags[index].sign, self.span(*place), self._species_of(place[0]))
-            for index, place in sorted(phrases.items())
-        )
-
-    def _species_of(self, place: int) -> str | None:
-        """Whose sign it is: the animal named last before it, else the first."""
-        owner = None
-        for start, _, candidate in self.owners:
-            if start <= place or owner is None:
-                owner = candidate
-        return None if owner is None else self.drafts[owner].facts.get("species")
 
 
 def _first(row: tuple[int, int, Any]) -> int:

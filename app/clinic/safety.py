@@ -37,6 +37,7 @@ from app.clinic.lexicon import (
 from app.clinic.patient import Patient, PatientShape, normalise
 from app.clinic.reading import Medication, doses_in, read
 from app.clinic.records import Drug, Records, RuleRecord, Source, Threshold, Toxin
+from app.clinic.triage import stated
 from app.clinic.written import read_line
 
 Json = dict[str, Any]
@@ -982,7 +983,7 @@ class _Judge:
         if triage is not None and triage.level == "emergency":
             source: Json = next((row["source"] for row in triage.red_flags if row.get("source")), {})
             return Verdict("emergency-delayed", "absolute", what, triage.reason, source)
-        for sign in read(text, self._records).signs:
+        for sign in stated(read(text, self._records), self._records)[0].signs:
             flag = self._records.flags[sign.flag]
             if flag.level == "emergency":
                 return Verdict("emergency-delayed", "absolute", what, flag.reason, flag.sources[0].json)

@@ -167,7 +167,7 @@ def test_the_nearest_signs_share_a_word_or_a_beginning(records: Records) -> None
 )  # fmt: skip
 def test_findings_take_time_in_proportion_to_the_text(piece: str, records: Records) -> None:
     def spent(text: str) -> float:
-        said = read(text, records, signs=False)
+        said = read(text, records)
         began = time.perf_counter()
         signs_in(text, records)
         flags_in(said, records)

@@ -15,11 +15,12 @@ from app.clinic.lexicon import folded, misspelt, tokens
 from app.clinic.lexicon import lexicon as lexicon_of
 from app.clinic.reading import read, to_json
 from app.clinic.records import Records
+from app.clinic.triage import stated
 
 
 def one(text: str, records: Records) -> dict[str, Any]:
     """What `extract` answers."""
-    return to_json(read(text, records))
+    return to_json(stated(read(text, records), records)[0])
 
 
 ANIMALS: list[tuple[str, list[dict[str, Any]]]] = [

@@ -9,7 +9,7 @@ import pytest
 from app.clinic import Clinic
 from app.clinic.reading import read
 from app.clinic.records import Records
-from app.clinic.triage import contacts, triage, urgency
+from app.clinic.triage import contacts, stated, triage, urgency
 from app.clinic.words import describe_differentials, describe_triage
 
 TOM = {"species": "cat", "sex": "male"}
@@ -295,7 +295,7 @@ def test_a_word_alone_is_no_alarm(text: str, records: Records) -> None:
 
 def test_a_phrase_is_found_beside_another_that_begins_the_same(records: Records) -> None:
     """`blood in her poop` must not hide `blood in ... urine`."""
-    said = [sign.sign for sign in read("blood in her urine", records).signs]
+    said = [sign.sign for sign in stated(read("blood in her urine", records), records)[0].signs]
 
     assert "blood in the urine or frequent small amounts" in said
 
