@@ -53,8 +53,9 @@ def open_clinic(root: Path) -> Clinic:
     Raises:
         BadData: a file is wrong; names file and key.
     """
-    records, formulas = kept_all(root)
-    return Clinic(records, ruleset(root), load_prompts(root), formulas)
+    content = ruleset(root)
+    records, formulas = kept_all(root, content)
+    return Clinic(records, content, load_prompts(root), formulas)
 
 
 class Clinic:

@@ -21,19 +21,16 @@ from app.clinic.records import Records, load
 FOLDER = "__pycache__"
 
 
-def kept_records(root: Path) -> Records:
-    """The records alone; see `kept_all`."""
-    return kept_all(root)[0]
-
-
-def kept_all(root: Path) -> tuple[Records, Formulas]:
+def kept_all(root: Path, content: str) -> tuple[Records, Formulas]:
     """`load(root)` and the formulas, from the kept file where there is one; a folder not writable is no error.
+
+    Args:
+        content: what `records.ruleset` makes of the data files.
 
     Raises:
         BadData: as `load`.
     """
-    folder = root / "species_data" / FOLDER
-    file = folder / f"{_digest(root)}.pickle"
+    file = root / "species_data" / FOLDER / f"{_digest(content)}.pickle"
     try:
         found = pickle.loads(file.read_bytes())  # noqa: S301 - see the module docstring
         if isinstance(found[0], Records) and isinstance(found[1], Formulas):
@@ -46,13 +43,10 @@ def kept_all(root: Path) -> tuple[Records, Formulas]:
     return whole
 
 
-def _digest(root: Path) -> str:
-    digest = hashlib.sha256(f"{sys.version}\0{pickle.HIGHEST_PROTOCOL}\0".encode())
-    sources = [Path(module.__file__ or "") for module in (records, units, formulas)]
-    for file in [*sources, *sorted((root / "species_data").rglob("*.toml"))]:
-        content = file.read_bytes()
-        digest.update(f"{file.name}\0{file.parent.name}\0{len(content)}\0".encode())
-        digest.update(content)
+def _digest(content: str) -> str:
+    digest = hashlib.sha256(f"{sys.version}\0{pickle.HIGHEST_PROTOCOL}\0{content}\0".encode())
+    for module in (records, units, formulas):
+        digest.update(Path(module.__file__ or "").read_bytes())
     return digest.hexdigest()[:24]
 
 

@@ -8,9 +8,13 @@ import pytest
 
 from app.base.errors import BadData
 from app.clinic import kept
-from app.clinic.kept import kept_records
-from app.clinic.records import Records, load
+from app.clinic.kept import kept_all
+from app.clinic.records import Records, load, ruleset
 from tests.clinic.made import write
+
+
+def kept_records(root: Path) -> Records:
+    return kept_all(root, ruleset(root))[0]
 
 
 def pickles(root: Path) -> list[Path]:
