@@ -551,3 +551,21 @@ def test_a_question_about_a_dose_stays_one_whatever_verb_follows(text: str, reco
     (medication,) = read(text, records).medications
 
     assert medication.status == "asked"
+
+
+@pytest.mark.parametrize(
+    ("text", "happened"),
+    [
+        ("My dog ate chocolate last year.", False),
+        ("My dog ate chocolate two years ago.", False),
+        ("My dog ate chocolate in 2019.", False),
+        ("My dog previously ate chocolate.", False),
+        ("My dog is well today but he, and the neighbour saw it, previously ate chocolate.", True),
+        ("He is fine, it is only that we know he ate chocolate last year.", False),
+        ("My dog ate chocolate last year and ate some again today.", True),
+        ("My dog ate chocolate an hour ago.", True),
+    ],
+)
+def test_what_was_eaten_years_ago_is_history(text: str, happened: bool, records: Records) -> None:
+    """Never where the sentence speaks of now as well."""
+    assert any(row["status"] == "happened" for row in one(text, records)["exposures"]) == happened
