@@ -187,19 +187,44 @@ def drip_rate(given: Given) -> Outcome:
     return out
 
 
-def _coefficient(out: Outcome, given: Given, name: str, record: str, question: str) -> Decimal | None:
-    """A coefficient: the caller's own, else the record's with its source; else asked for."""
-    own = given.maybe(name)
-    if own is not None:
-        return own
-    row: Coefficient | None = given.formulas.coefficient(record, given.species)
+def _recorded(out: Outcome, given: Given, name: str, record: str, question: str) -> Coefficient | None:
+    """The record's row of a coefficient, cited; where there is none the coefficient is asked for."""
+    row = given.formulas.coefficient(record, given.species)
     if row is None or row.value is None:
         out.ask(name, "no figure with a source that was read is on record", question)
         out.left(record.replace("-", " "), "no_sourced_figure")
         return None
     out.cite(row.sources)
     out.notes.append(row.text)
-    return row.value
+    return row
+
+
+def _coefficient(out: Outcome, given: Given, name: str, record: str, question: str) -> Decimal | None:
+    """A coefficient: the caller's own, else the record's with its source; else asked for."""
+    own = given.maybe(name)
+    if own is not None:
+        return own
+    row = _recorded(out, given, name, record, question)
+    return None if row is None else row.value
+
+
+def _maintenance(out: Outcome, given: Given, weight_kg: Decimal) -> Decimal | None:
+    """Maintenance fluid [mL/day], by the caller's figure or the record's (per kg and day or hour, or per kg^0.75)."""
+    own = given.maybe("maintenance_ml_per_kg_day")
+    value, unit = own, "mL/kg/d"
+    if value is None:
+        row = _recorded(out, given, "maintenance_ml_per_kg_day", "fluid-maintenance",
+                        "Which maintenance do you use [mL/kg/day]?")  # fmt: skip
+        if row is None or row.value is None:
+            return None
+        value, unit = row.value, row.unit
+    if unit == "mL/kg^0.75/d":
+        working = f"{shown(value)} x {shown(weight_kg, 6)} kg^0.75"
+        return out.step("maintenance", working, value * weight_kg ** Decimal("0.75"), "mL/day")
+    per_day = convert(value, unit, "mL/kg/d")
+    assert per_day is not None
+    working = f"{shown(weight_kg, 6)} kg x {shown(per_day)} mL/kg/day"
+    return out.step("maintenance", working, weight_kg * per_day, "mL/day")
 
 
 def fluid_plan(given: Given) -> Outcome:
@@ -213,11 +238,8 @@ def fluid_plan(given: Given) -> Outcome:
     deficit = out.step("deficit", f"{shown(weight_kg, 6)} kg x {shown(percent)} % x 10", weight_kg * percent * 10, "mL")
     out.also += [("deficit", deficit, "mL"), ("deficit an hour", deficit / hours, "mL/h")]
     out.also.append(("losses an hour", losses / 24, "mL/h"))
-    maintenance = _coefficient(out, given, "maintenance_ml_per_kg_day", "fluid-maintenance",
-                               "Which maintenance do you use [mL/kg/day]?")  # fmt: skip
-    if maintenance is not None:
-        daily = out.step("maintenance", f"{shown(weight_kg, 6)} kg x {shown(maintenance)} mL/kg/day",
-                         weight_kg * maintenance, "mL/day")  # fmt: skip
+    daily = _maintenance(out, given, weight_kg)
+    if daily is not None:
         out.also.append(("maintenance an hour", daily / 24, "mL/h"))
         working = f"{shown(deficit, 6)} / {shown(hours)} h + ({shown(daily, 6)} + {shown(losses, 6)}) / 24 h"
         rate = out.step("rate until the deficit is replaced", working, deficit / hours + (daily + losses) / 24, "mL/h")
@@ -233,16 +255,22 @@ def shock_bolus(given: Given) -> Outcome:
     out = Outcome()
     weight_kg = given.number("weight_kg")
     bolus, whole = (given.formulas.coefficient(name, given.species) for name in ("shock-bolus", "shock-volume"))
-    if given.species is None or bolus is None or bolus.value is None or whole is None or whole.value is None:
+    if given.species is None or bolus is None or bolus.value is None:
         out.covered = False
         out.left(f"shock volume of {given.species or 'an unnamed species'}", "no_record_for_species")
         return out
     working = f"{shown(weight_kg, 6)} kg x {bolus.value} mL/kg"
     out.result = (out.step("first bolus", working, weight_kg * bolus.value, "mL"), "mL")
-    working = f"{shown(weight_kg, 6)} kg x {whole.value} mL/kg"
-    out.also.append(("whole shock volume", out.step("whole", working, weight_kg * whole.value, "mL"), "mL"))
-    out.notes += [bolus.text, whole.text, "Less, and slowly, in heart failure and in bleeding that is not stopped."]
+    out.notes.append(bolus.text)
     out.cite(bolus.sources)
+    if whole is None or whole.value is None:
+        out.left("whole shock volume", "no_sourced_figure")
+    else:
+        working = f"{shown(weight_kg, 6)} kg x {whole.value} mL/kg"
+        out.also.append(("whole shock volume", out.step("whole", working, weight_kg * whole.value, "mL"), "mL"))
+        out.notes.append(whole.text)
+        out.cite(whole.sources)
+    out.notes.append("Less, and slowly, in heart failure and in bleeding that is not stopped.")
     out.urgency = "emergency"
     return out
 
@@ -307,11 +335,24 @@ def energy(given: Given) -> Outcome:
     factor = given.maybe("factor")
     if factor is None:
         out.ask("factor", "for the maintenance need", "Which factor fits its life stage?")
+        for row in _beginning(given, "energy-factor-"):
+            assert row.value is not None
+            working = f"{shown(resting, 6)} x {shown(row.value)}"
+            daily = out.step(row.text, working, resting * row.value, "kcal/day")
+            out.also.append((f"{row.text} (x {shown(row.value)})", daily, "kcal/day"))
+            out.cite(row.sources)
         return out
     need_kcal = out.step("maintenance energy", f"{shown(resting, 6)} x {shown(factor)}", resting * factor, "kcal/day")
     out.result = (need_kcal, "kcal/day")
     out.also.append(("resting energy", resting, "kcal/day"))
     return out
+
+
+def _beginning(given: Given, start: str) -> list[Coefficient]:
+    """The coefficients whose id begins so, one of each for the species."""
+    names = (name for name in given.formulas.coefficients or {} if name.startswith(start))
+    rows = (given.formulas.coefficient(name, given.species) for name in names)
+    return [row for row in rows if row is not None]
 
 
 def blood_volume(given: Given) -> Outcome:
@@ -349,7 +390,13 @@ def shock_index(given: Given) -> Outcome:
     out = Outcome()
     heart, pressure = given.number("heart_rate"), given.number("systolic_pressure")
     out.result = (out.step("shock index", f"{shown(heart)} / {shown(pressure)}", heart / pressure, "ratio"), "ratio")
-    out.left("cut-off of the shock index", "no_sourced_figure")
+    band = given.formulas.band("shock index", heart / pressure, "ratio", given.species)
+    if band is None:
+        out.left("cut-off of the shock index", "no_sourced_figure")
+        return out
+    out.label = band.label
+    out.notes.append(band.text)
+    out.cite(band.sources)
     return out
 
 
@@ -357,8 +404,8 @@ def sodium_deficit(given: Given) -> Outcome:
     """Sodium lacking."""
     out = Outcome()
     weight_kg, now, wanted = given.number("weight_kg"), given.number("sodium"), given.number("sodium_wanted")
-    water = given.number("body_water_fraction")
-    if not _share(out, water):
+    water = _share(out, given)
+    if water is None:
         return out
     working = f"{shown(water)} x {shown(weight_kg, 6)} kg x ({shown(wanted)} - {shown(now)})"
     if wanted <= now:
@@ -373,8 +420,8 @@ def water_deficit(given: Given) -> Outcome:
     """Free water lacking."""
     out = Outcome()
     weight_kg, now, wanted = given.number("weight_kg"), given.number("sodium"), given.number("sodium_wanted")
-    water = given.number("body_water_fraction")
-    if not _share(out, water):
+    water = _share(out, given)
+    if water is None:
         return out
     if wanted >= now:
         out.ask("sodium_wanted", "it is not below the measured sodium: no free water lacks", "Which sodium is wanted?")
@@ -385,11 +432,13 @@ def water_deficit(given: Given) -> Outcome:
     return out
 
 
-def _share(out: Outcome, water: Decimal) -> bool:
-    if water < 1:
-        return True
+def _share(out: Outcome, given: Given) -> Decimal | None:
+    water = _coefficient(out, given, "body_water_fraction", "body-water-fraction",
+                         "Which share of body weight do you count as water?")  # fmt: skip
+    if water is None or water < 1:
+        return water
     out.ask("body_water_fraction", "it is a share of body weight, below 1", "Which share of weight is water?")
-    return False
+    return None
 
 
 def _slowly(out: Outcome) -> None:
@@ -421,11 +470,16 @@ def resuscitation(given: Given) -> Outcome:
         if rows and "cardiac arrest" in rule.trigger.condition and _concerns(rule.trigger.species, given.species):
             out.notes.append(rule.text)
             out.cite(rule.sources)
-    facts = [row for name, found in (given.formulas.coefficients or {}).items() if name.startswith("cpr-")
-             for row in found]  # fmt: skip
+    facts = _beginning(given, "cpr-")
     for fact in facts:
-        out.notes.append(fact.text)
+        if fact.text not in out.notes:
+            out.notes.append(fact.text)
         out.cite(fact.sources)
+        if fact.value is not None and weight_kg is not None:
+            what = fact.id.removeprefix("cpr-").replace("-", " ")
+            working = f"{shown(weight_kg, 6)} kg x {shown(fact.value)} {spelt(fact.unit)}"
+            top = fact.unit.partition("/")[0]
+            out.also.append((what, out.step(what, working, weight_kg * fact.value, top), top))
     if rows and not facts:
         out.left("chest compressions, breaths, defibrillation energy", "no_sourced_figure")
     out.urgency = "emergency"
@@ -483,10 +537,11 @@ _SODIUMS = (
     WEIGHT,
     Input("sodium", "number", "Sodium measured.", "mEq/L", "sodium"),
     Input("sodium_wanted", "number", "Sodium wanted.", "mEq/L", "sodium"),
-    Input("body_water_fraction", "number", "Share of body weight that is water, below 1; yours.",
-          ask="Which share of body weight do you count as water?"),
+    Input("body_water_fraction", "number", "Share of body weight that is water, below 1; the species' where left out.",
+          required=False),
 )  # fmt: skip
-_BLOOD = Input("blood_ml_per_kg", "number", "Blood volume per kg that you use.", "mL/kg", required=False)
+_PUBLISHED = "published figures where the caller gives none"
+_BLOOD = Input("blood_ml_per_kg", "number", "Blood volume; the species' where left out.", "mL/kg", required=False)
 _PIECES = Input("pieces", "number", "Into how many parts a tablet may be broken: 1, 2 or 4.", required=False)
 CALCULATORS = (
     Calculator("dose", "Amount, volume and tablets of a dose of your own", "weight_kg x dose; / strength",
@@ -512,15 +567,16 @@ CALCULATORS = (
                              ask="How many drops of the giving set make 1 mL?")),
                drip_rate, {"rate_ml_per_h": 60, "drops_per_ml": 20}, {}),
     Calculator("fluid_plan", "Fluids: deficit, maintenance and losses",
-               "weight_kg x dehydration_percent x 10 / replace_over_h + (weight_kg x maintenance + losses) / 24",
+               "weight_kg x dehydration_percent x 10 / replace_over_h + (maintenance a day + losses) / 24",
                (WEIGHT, Input("dehydration_percent", "number", "Estimated dehydration.", "%", zero=True),
                 Input("replace_over_h", "number", "Hours over which the deficit is replaced.", "h",
                       ask="Over how many hours shall the deficit be replaced?"),
-                Input("maintenance_ml_per_kg_day", "number", "Maintenance that you use.", "mL/kg/d", required=False),
+                Input("maintenance_ml_per_kg_day", "number", "Maintenance; the species' where left out.", "mL/kg/d",
+                      required=False),
                 Input("losses_ml_per_day", "number", "Vomit, diarrhoea, urine beyond normal.", "mL/d", required=False,
                       zero=True)),
-               fluid_plan, {"dehydration_percent": 8, "replace_over_h": 24, "maintenance_ml_per_kg_day": 48,
-                            "losses_ml_per_day": 200}, {"species": "dog", "weight_kg": 10}),
+               fluid_plan, {"dehydration_percent": 8, "replace_over_h": 24, "losses_ml_per_day": 200},
+               {"species": "dog", "weight_kg": 10}, basis=_PUBLISHED),
     Calculator("shock_bolus", "First bolus in shock", "weight_kg x bolus per kg; weight_kg x shock volume per kg",
                (WEIGHT,), shock_bolus, {}, {"species": "cat", "weight_kg": 4}, basis="published volumes"),
     Calculator("potassium", "Potassium in a fluid, and how fast it goes in",
@@ -530,32 +586,34 @@ CALCULATORS = (
                 Input("present_meq_per_l", "number", "Potassium already in it; printed on the bag.", "mEq/L",
                       "potassium", required=False, zero=True),
                 Input("strength", "strength", "Of the additive, like 2 mEq/mL.", required=False),
-                Input("limit_meq_per_kg_h", "number", "The highest rate that you allow.", "mEq/kg/h", required=False)),
+                Input("limit_meq_per_kg_h", "number", "The highest rate; the species' where left out.", "mEq/kg/h",
+                      required=False)),
                potassium, {"bag_ml": 1000, "rate_ml_per_h": 40, "target_meq_per_l": 40, "present_meq_per_l": 4,
-                           "strength": "2 mEq/mL"}, {"species": "dog", "weight_kg": 10}),
+                           "strength": "2 mEq/mL"}, {"species": "dog", "weight_kg": 10}, basis=_PUBLISHED),
     Calculator("energy", "Resting and maintenance energy", "coefficient x weight_kg^exponent x factor",
                (WEIGHT, Input("coefficient", "number", "Of the resting energy formula that you use.", required=False),
                 Input("exponent", "number", "Of the weight in it.", required=False),
                 Input("factor", "number", "For the life stage.", required=False)),
-               energy, {"coefficient": 100, "exponent": 1, "factor": 2}, {"species": "dog", "weight_kg": 10}),
+               energy, {"factor": 1.6}, {"species": "dog", "weight_kg": 10}, basis=_PUBLISHED),
     Calculator("blood_volume", "Blood volume", "weight_kg x blood_ml_per_kg", (WEIGHT, _BLOOD),
-               blood_volume, {"blood_ml_per_kg": 100}, {"species": "cat", "weight_kg": 4}),
+               blood_volume, {}, {"species": "cat", "weight_kg": 4}, basis=_PUBLISHED),
     Calculator("transfusion", "Blood to give", "weight_kg x blood_ml_per_kg x (pcv_wanted - pcv) / pcv_donor",
                (WEIGHT, Input("pcv", "number", "PCV of the patient.", "%", "pcv"),
                 Input("pcv_wanted", "number", "PCV wanted.", "%", "pcv"),
                 Input("pcv_donor", "number", "PCV of the donor or the bag.", "%", "pcv"), _BLOOD),
-               transfusion, {"pcv": 12, "pcv_wanted": 22, "pcv_donor": 40, "blood_ml_per_kg": 100},
-               {"species": "dog", "weight_kg": 20}),
+               transfusion, {"pcv": 12, "pcv_wanted": 22, "pcv_donor": 40},
+               {"species": "dog", "weight_kg": 20}, basis=_PUBLISHED),
     Calculator("shock_index", "Shock index", "heart_rate / systolic_pressure",
                (Input("heart_rate", "number", "Heart beats a minute."),
                 Input("systolic_pressure", "number", "Systolic blood pressure.", "mmHg")),
-               shock_index, {"heart_rate": 160, "systolic_pressure": 80}, {"species": "dog"}),
+               shock_index, {"heart_rate": 160, "systolic_pressure": 80}, {"species": "dog"},
+               basis="published cut-offs"),
     Calculator("sodium_deficit", "Sodium deficit", "body_water_fraction x weight_kg x (sodium_wanted - sodium)",
-               _SODIUMS, sodium_deficit, {"sodium": 115, "sodium_wanted": 125, "body_water_fraction": 0.5},
-               {"species": "dog", "weight_kg": 20}),
+               _SODIUMS, sodium_deficit, {"sodium": 115, "sodium_wanted": 125},
+               {"species": "dog", "weight_kg": 20}, basis=_PUBLISHED),
     Calculator("free_water_deficit", "Free water deficit",
                "body_water_fraction x weight_kg x (sodium / sodium_wanted - 1)", _SODIUMS, water_deficit,
-               {"sodium": 175, "sodium_wanted": 155, "body_water_fraction": 0.5}, {"species": "dog", "weight_kg": 20}),
+               {"sodium": 175, "sodium_wanted": 155}, {"species": "dog", "weight_kg": 20}, basis=_PUBLISHED),
     Calculator("cpr", "Resuscitation drugs for the weight", "weight_kg x dose per kg / strength",
                (Input("weight_kg", "number", WEIGHT.description, "kg", required=False),),
                resuscitation, {}, {"species": "dog", "weight_kg": 20}, basis="doses on record"),

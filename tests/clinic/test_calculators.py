@@ -52,17 +52,37 @@ WORKED: list[tuple[str, dict[str, Any], dict[str, Any], Any, str]] = [
     ("fluid_plan", {"species": "dog", "weight_kg": 10},
      {"dehydration_percent": 8, "replace_over_h": 24, "maintenance_ml_per_kg_day": 48, "losses_ml_per_day": 240},
      63.3333, "mL/h"),
+    # AAHA/AAFP 2013: 132 (dog) or 80 (cat) x 16^0.75 = 8; the deficit of none adds nothing
+    ("fluid_plan", {"species": "dog", "weight_kg": 16}, {"dehydration_percent": 0, "replace_over_h": 24}, 44, "mL/h"),
+    ("fluid_plan", {"species": "cat", "weight_kg": 16}, {"dehydration_percent": 0, "replace_over_h": 24}, 26.6667,
+     "mL/h"),
+    # MSD: 50 mL/kg/24 h x 500 kg = 25 L; 8 % x 500 kg = 40 L
+    ("fluid_plan", {"species": "horse", "weight_kg": 500}, {"dehydration_percent": 8, "replace_over_h": 24}, 2708.33,
+     "mL/h"),
+    # Navarre: 1 mL/lb/h, so a calf of 50 kg needs 110 mL/h (2.2 mL/kg/h)
+    ("fluid_plan", {"species": "cattle", "weight_kg": 50}, {"dehydration_percent": 0, "replace_over_h": 24}, 110,
+     "mL/h"),
+    ("fluid_plan", {"species": "african grey", "weight_kg": 0.48}, {"dehydration_percent": 0, "replace_over_h": 24}, 1,
+     "mL/h"),
+    ("shock_bolus", {"species": "horse", "weight_kg": 500}, {}, 10000, "mL"),  # dvm360: 10 L for an average horse
+    ("shock_bolus", {"species": "rabbit", "weight_kg": 2}, {}, 20, "mL"),
     ("shock_bolus", {"species": "cat", "weight_kg": 4}, {}, 60, "mL"),
     ("shock_bolus", DOG_20, {}, 400, "mL"),
     ("potassium", {"species": "dog", "weight_kg": 10},
      {"bag_ml": 1000, "rate_ml_per_h": 50, "target_meq_per_l": 40}, 0.2, "mEq/kg/h"),
     ("energy", {"species": "dog", "weight_kg": 16}, {"coefficient": 70, "exponent": 0.75, "factor": 1.5}, 840,
      "kcal/day"),
+    ("energy", {"species": "dog", "weight_kg": 16}, {}, 560, "kcal/day"),
+    ("energy", {"species": "cat", "weight_kg": 5}, {"factor": 1.2}, 280.869, "kcal/day"),
     ("blood_volume", {"species": "cat", "weight_kg": 4}, {"blood_ml_per_kg": 60}, 240, "mL"),
+    ("blood_volume", {"species": "cat", "weight_kg": 4.5}, {}, 252, "mL"),  # MUSC prints 252 mL for this cat
+    ("blood_volume", {"species": "rabbit", "weight_kg": 3.2}, {}, 179.2, "mL"),  # MUSC: 180 mL
+    ("transfusion", {"species": "goat", "weight_kg": 50}, {"pcv": 10, "pcv_wanted": 20, "pcv_donor": 40}, 950, "mL"),
     ("transfusion", DOG_20, {"pcv": 10, "pcv_wanted": 25, "pcv_donor": 50, "blood_ml_per_kg": 80}, 480, "mL"),
     ("transfusion", DOG_20, {"pcv": "0.1 L/L", "pcv_wanted": 25, "pcv_donor": 50, "blood_ml_per_kg": 80}, 480, "mL"),
     ("shock_index", DOG, {"heart_rate": 160, "systolic_pressure": 80}, 2, "ratio"),
-    ("sodium_deficit", DOG_20, {"sodium": 115, "sodium_wanted": 125, "body_water_fraction": 0.6}, 120, "mEq"),
+    ("sodium_deficit", DOG_20, {"sodium": 115, "sodium_wanted": 125, "body_water_fraction": 0.5}, 100, "mEq"),
+    ("sodium_deficit", DOG_20, {"sodium": 115, "sodium_wanted": 125}, 120, "mEq"),
     ("free_water_deficit", DOG_20, {"sodium": 180, "sodium_wanted": 150, "body_water_fraction": 0.6}, 2.4, "L"),
     ("sodium_potassium_ratio", DOG, {"sodium": 130, "potassium": 6.5}, 20, "ratio"),
     ("sodium_potassium_ratio", DOG, {"sodium": "130 mmol/L", "potassium": "6.5 mmol/L"}, 20, "ratio"),
@@ -316,12 +336,13 @@ def test_an_infusion_asks_for_what_it_lacks(clinic: Clinic) -> None:
         ("energy", {}, "inputs.coefficient"),
         ("blood_volume", {}, "inputs.blood_ml_per_kg"),
         ("transfusion", {"pcv": 10, "pcv_wanted": 25, "pcv_donor": 50}, "inputs.blood_ml_per_kg"),
+        ("sodium_deficit", {"sodium": 120, "sodium_wanted": 140}, "inputs.body_water_fraction"),
     ],
 )
 def test_a_figure_without_a_source_is_asked_for(
     clinic: Clinic, calculator: str, inputs: dict[str, Any], asked: str
 ) -> None:
-    answer = ask(clinic, calculator, inputs, DOG_20)
+    answer = ask(clinic, calculator, inputs, {"species": "deer", "weight_kg": 40})
 
     assert answer["result"] is None
     assert answer["needs"][0]["field"] == asked
@@ -331,7 +352,8 @@ def test_a_figure_without_a_source_is_asked_for(
 def test_potassium_is_held_against_the_limit_and_never_passes_without_one(clinic: Clinic) -> None:
     patient = {"species": "dog", "weight_kg": 5}
     inputs = {"bag_ml": 500, "rate_ml_per_h": 80, "target_meq_per_l": 60, "present_meq_per_l": 4}
-    unknown = ask(clinic, "potassium", inputs, patient)
+    unknown = ask(clinic, "potassium", inputs, {"species": "goat", "weight_kg": 5})
+    recorded = ask(clinic, "potassium", inputs, patient)
     fast = ask(clinic, "potassium", {**inputs, "limit_meq_per_kg_h": 0.4, "strength": "2 mEq/mL"}, patient)
     good = ask(clinic, "potassium", {**inputs, "rate_ml_per_h": 10, "limit_meq_per_kg_h": 0.4}, patient)
     backwards = ask(clinic, "potassium", {**inputs, "present_meq_per_l": 80}, patient)
@@ -339,6 +361,9 @@ def test_potassium_is_held_against_the_limit_and_never_passes_without_one(clinic
 
     assert any("NOT checked" in note for note in unknown["notes"])
     assert {"text": "potassium maximum rate", "why": "no_sourced_figure"} in unknown["not_checked"]
+    assert recorded["urgency"] == "emergency"  # 0.96 mEq/kg/h
+    assert named(recorded, "fastest rate of this fluid") == 41.6  # 0.5 x 5 / 0.06
+    assert recorded["sources"]
     assert (named(fast, "to add"), named(fast, "volume to add")) == (28, 14)
     assert named(fast, "fastest rate of this fluid") == 33.3
     assert fast["urgency"] == "emergency"
@@ -384,10 +409,13 @@ def test_surface_is_not_guessed_for_a_species_without_a_constant(clinic: Clinic)
 
 
 def test_shock_volume_is_known_for_dogs_and_cats_only(clinic: Clinic) -> None:
+    snake = ask(clinic, "shock_bolus", {}, {"species": "snake", "weight_kg": 2})
     horse = ask(clinic, "shock_bolus", {}, {"species": "horse", "weight_kg": 500})
     cat = ask(clinic, "shock_bolus", {}, {"species": "cat", "weight_kg": 4})
 
-    assert (horse["covered"], horse["result"]) == (False, None)
+    assert (snake["covered"], snake["result"]) == (False, None)
+    assert horse["results"] == []
+    assert horse["not_checked"] == [{"text": "whole shock volume", "why": "no_sourced_figure"}]
     assert named(cat, "whole shock volume") == 240
     assert cat["sources"]
 
@@ -410,7 +438,39 @@ def test_the_resuscitation_sheet_gives_low_dose_epinephrine_from_the_records(cli
     assert unnamed["needs"][0]["field"] == "species"
     assert (rabbit["covered"], rabbit["rows"]) == (False, [])
     assert any("high-dose" in note for note in dog["notes"])
+    assert any("100 to 120" in note for note in dog["notes"])
+    assert [(row["name"], row["value"]) for row in dog["results"]] == [
+        ("shock biphasic least", 40), ("shock biphasic most", 80), ("shock monophasic least", 80),
+        ("shock monophasic most", 120),
+    ]  # fmt: skip
+    assert cat["results"] == []
+    assert len(dog["notes"]) == len(set(dog["notes"]))
+    assert dog["not_checked"] == []
     assert dog["urgency"] == "emergency"
+
+
+# species, heart rate over a pressure of 100, what is said: the cut-offs of Peterson 2013 (dog) and Fadel 2025 (cat)
+@pytest.mark.parametrize(
+    ("species", "heart", "label"),
+    [("dog", 90, "not above the cut-off"), ("dog", 91, "above the cut-off"), ("cat", 154, "not above the cut-off"),
+     ("cat", 155, "above the cut-off"), ("horse", 60, None)],
+)  # fmt: skip
+def test_a_shock_index_is_held_against_the_species_cut_off(
+    clinic: Clinic, species: str, heart: int, label: str | None
+) -> None:
+    answer = ask(clinic, "shock_index", {"heart_rate": heart, "systolic_pressure": 100}, {"species": species})
+
+    assert answer["result"].get("label") == label
+    assert bool(answer["sources"]) is (label is not None)
+
+
+def test_energy_without_a_factor_shows_every_life_stage_on_record_and_asks(clinic: Clinic) -> None:
+    answer = ask(clinic, "energy", {}, {"species": "cat", "weight_kg": 16})
+
+    assert result(answer) == (560, "kcal/day")
+    assert named(answer, "neutered adult (x 1.2)") == 672
+    assert named(answer, "growth (x 2.5)") == 1400
+    assert "inputs.factor" in [row["field"] for row in answer["needs"]]
 
 
 def test_conversions_that_can_not_be_are_not_covered(clinic: Clinic) -> None:
@@ -522,7 +582,7 @@ def test_a_person_can_read_it(clinic: Clinic) -> None:
     unweighed = describe_calculate(ask(clinic, "cpr", {}, DOG))
     stage = describe_calculate(ask(clinic, "iris_ckd", {"creatinine": 4}, CAT))
     gap = describe_calculate(ask(clinic, "upc", {"urine_protein": 30, "urine_creatinine": 100}, CAT))
-    asked = describe_calculate(ask(clinic, "energy", {}, DOG_20))
+    asked = describe_calculate(ask(clinic, "energy", {}, {"species": "deer", "weight_kg": 40}))
     regenerates = describe_calculate(ask(clinic, "absolute_reticulocytes", {"reticulocyte_percent": 9, "rbc": 3}, DOG))
 
     assert "- epinephrine IV: 0.2 mg = 0.2 mL of 1 mg/mL, every 3 to 5 minutes" in sheet
