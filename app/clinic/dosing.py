@@ -15,6 +15,8 @@ Json = dict[str, Any]
 
 _VOLUME_STEP_ML = Decimal("0.01")
 _TABLETS_MAX = 20
+TABLET_NEAR = Decimal("1.02")
+"""Tablets within 2 % above a figure are that figure: no weight is better known. Never above a maximum."""
 _SOLID = re.compile(r"tablet|capsule|chew|caplet|pill")
 _PER_ML = re.compile(r"(?P<unit>[^/]+)/\s*(?P<ml>\d+(?:\.\d+)?)\s*m[lL]")
 _FREQUENCIES = {
@@ -175,12 +177,15 @@ def volume_step(volume_ml: Decimal) -> Decimal:
     return volume_ml.quantize(_VOLUME_STEP_ML, ROUND_DOWN)
 
 
-def tablets_for(amount: Amount, strength_mg: Decimal, pieces: int, minimum: bool) -> Tablets | None:
-    """How many tablets of one strength: the most that stays within the range.
+def tablets_for(
+    amount: Amount, strength_mg: Decimal, pieces: int, minimum: bool, bounded: bool = False
+) -> Tablets | None:
+    """How many tablets of one strength: the most that stays within the range, `TABLET_NEAR` above it at most.
 
     Args:
         pieces: into how many parts one may be broken (1, 2 or 4).
         minimum: the label gives a least dose, so the count is rounded up to reach it instead.
+        bounded: a maximum holds as well, so that nothing above the amount is near enough.
 
     Returns:
         None where no piece is small enough, or it would take more than 20 tablets.
@@ -189,12 +194,13 @@ def tablets_for(amount: Amount, strength_mg: Decimal, pieces: int, minimum: bool
     low, high = convert(amount.min, amount.unit, "mg"), convert(amount.max, amount.unit, "mg")
     if low is None or high is None:
         return None
-    wanted = (low if minimum else high) / strength_mg * pieces
+    top = high if amount.capped or bounded else high * TABLET_NEAR
+    wanted = (low if minimum else top) / strength_mg * pieces
     count = wanted.to_integral_value(ROUND_CEILING if minimum else ROUND_FLOOR) / pieces
     if count == 0 or count > _TABLETS_MAX:
         return None
     given = count * strength_mg
-    fits = given >= low and (minimum or given <= high) and not (minimum and amount.capped and given > high)
+    fits = given >= low and (minimum or given <= top) and not (minimum and amount.capped and given > high)
     return Tablets(strength_mg, count, given, fits, pieces)
 
 

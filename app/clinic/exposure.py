@@ -141,6 +141,7 @@ def _measure(toxin: Toxin, named: Product | None, given: Exposed) -> _Dose:
     product = named
     if given.product:
         product = product_named(toxin, given.product) or named
+    product = _by_activity(toxin, given) or product
     known = canonical(given.unit) if given.unit else "unit"
     measured = dimensions(known) if known else None
     pure = measured == ("mass",) and not given.product and _is_agent(toxin, product, given.substance, known)
@@ -173,9 +174,26 @@ def _measure(toxin: Toxin, named: Product | None, given: Exposed) -> _Dose:
         assert millilitres is not None
         dose.volume_ml = millilitres
         _content_of_volume(dose, product, millilitres)
+    elif measured == ("activity",):
+        dose.agent_mg = _activity_mg(product, given.amount, given.unit)
+        dose.formula = "units x mass of one unit / weight_kg" if dose.known else ""
     elif measured == ("count",) or known is None:
         _content_of_pieces(dose, product, given)
     return dose
+
+
+def _by_activity(toxin: Toxin, given: Exposed) -> Product | None:
+    """What says how much one unit weighs, where the amount or the strength is in units: IU of vitamin D."""
+    if all(dimensions(unit) != ("activity",) for unit in (given.unit, given.strength[1] if given.strength else "")):
+        return None
+    return next((row for row in toxin.products if _activity_mg(row, Decimal(1), "[IU]") is not None), None)
+
+
+def _activity_mg(product: Product | None, amount: Decimal, unit: str) -> Decimal | None:
+    """An activity in mass [mg]."""
+    content, units = product.content if product else None, convert(amount, unit, "[IU]")
+    each = None if content is None else convert(content.value, content.unit, "mg/[IU]")
+    return None if each is None or units is None else units * each
 
 
 def _is_agent(toxin: Toxin, product: Product | None, substance: str, unit: str | None) -> bool:
@@ -240,7 +258,9 @@ def _content_of_pieces(dose: _Dose, product: Product | None, given: Exposed) -> 
     """Tablets, grapes, squares: by the strength given, the content of one piece, or its mass."""
     assert given.amount is not None
     word = fold(given.unit) or "unit"
-    strength = None if given.strength is None else convert(given.strength[0], given.strength[1], "mg")
+    strength = None
+    if given.strength is not None:
+        strength = convert(*given.strength, "mg") or _activity_mg(product, *given.strength)
     if strength is not None:
         dose.agent_mg = given.amount * strength
         dose.formula = "pieces x strength_mg / weight_kg"
@@ -453,6 +473,8 @@ def _agent(
     elif patient.species is None and toxin.no_safe_amount_species:
         no_safe = True
         assumptions.append(f"for {', '.join(toxin.no_safe_amount_species)} no amount is safe")
+    urgent = no_safe or RANK[severity] >= RANK["mild" if toxin.category in _LATE_SIGNS else "moderate"]
+    urgency = "emergency" if no_safe and RANK[severity] >= RANK["moderate"] else URGENCY[severity]
     hours_ago = max((dose.given.hours_ago for dose in own if dose.given.hours_ago is not None), default=None)
     emesis = _emesis(toxin, patient, hours_ago, own[0].given.route, needs)
     inputs: Json = {"weight_kg": None if weight_kg is None else number(round(weight_kg, 6))}
@@ -465,8 +487,8 @@ def _agent(
         "category": toxin.category,
         "dose": dose_json,
         "severity": severity,
-        "urgency": "emergency" if no_safe and RANK[severity] >= RANK["moderate"] else URGENCY[severity],
-        "urgent": no_safe or RANK[severity] >= RANK["mild" if toxin.category in _LATE_SIGNS else "moderate"],
+        "urgency": "urgent" if urgent and urgency in ("routine", "home_care") else urgency,
+        "urgent": urgent,
         "no_safe_amount": no_safe,
         "thresholds": [
             *(_threshold(row, None if unknown else row in reached) for row in thresholds),
@@ -589,7 +611,7 @@ def _emesis(toxin: Toxin, patient: Patient, hours_ago: Decimal | None, route: st
     advice = toxin.emesis
     sources = [] if advice is None else [source.json for source in advice.sources]
     if patient.species is not None and not patient.species.can_vomit:
-        why = f"A {patient.species.name} can't vomit; never try to make it."
+        why = f"{patient.species.one.capitalize()} can't vomit; never try to make it."
         return {"advised": "contraindicated", "why": why, "window_h": window, "sources": sources}
     if route not in _SWALLOWED:
         why = "It was not swallowed."

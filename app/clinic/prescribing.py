@@ -19,7 +19,8 @@ from app.clinic.written import read_line
 Json = dict[str, Any]
 
 ROUNDING = (
-    "amounts unrounded; volumes rounded down to 0.01 mL; tablets rounded down to the parts they may be broken into"
+    "amounts unrounded; volumes rounded down to 0.01 mL; tablets rounded down to the parts they may be broken into, "
+    "up to 2 % above the figure counting as the figure unless a maximum holds"
 )
 _LEAST_DOSE_REACH = Decimal(2)
 """Bands of labels that give a least dose reach to about twice of it."""
@@ -282,7 +283,7 @@ def _dose(
     row = _row(record, amount, each, patient, weight_kg, jurisdiction)
     row |= {
         "volume": _volume(each, strength) if _may_go(record, drug, strength) else None,
-        "tablets": _tablets(each, drug, record, question, strength),
+        "tablets": _tablets(each, drug, record, question, strength, any(match.rule.limit for match in matches)),
         "rounding": LEAST if record.dose_kind == "minimum" else ROUNDING,
         "rules": [match.rule.id for match in matches],
         "advised": not forbidden,
@@ -436,7 +437,12 @@ def _concerns(narrow: str, patient: Patient, records: Records) -> bool:
 
 
 def _tablets(
-    each: Amount | None, drug: Drug, record: DoseRecord, question: DoseQuestion, strength: Strength | None
+    each: Amount | None,
+    drug: Drug,
+    record: DoseRecord,
+    question: DoseQuestion,
+    strength: Strength | None,
+    limited: bool,
 ) -> list[Json]:
     """Tablets of each strength at hand, else of each on record; those in range and fewest first."""
     if each is None or record.route != "PO" or record.dose_kind == "cri":
@@ -449,9 +455,10 @@ def _tablets(
         solid = [convert(row.strength, row.unit, "mg") for row in drug.formulations if dosing.is_solid(row)]
         sizes = [size for size in solid if size is not None]
     rows = []
+    bounded = limited or record.max_single is not None or record.max_daily is not None
     for size in sorted(set(sizes)):
         pieces = dosing.pieces_of(drug, size)
-        found = dosing.tablets_for(each, size, pieces, record.dose_kind == "minimum")
+        found = dosing.tablets_for(each, size, pieces, record.dose_kind == "minimum", bounded)
         if found is not None:
             rows.append(found)
     if record.dose_kind == "minimum" and rows:

@@ -1420,11 +1420,11 @@ class _Reader:
                     continue
                 strength = found.per[:1] in (("mL",), ("tablet",))
                 aside = found.dimension in ("piece", "percent") and words[found.start - 1] not in (",", "and")
-                counted = not any(one.dimension == "mass" for one in mention.figures) and (
+                counted = not any(one.dimension in ("mass", "activity") for one in mention.figures) and (
                     found.start == mention.end or words[mention.end : found.start] in (["bar"], ["("], ["bar", "("])
                 )
                 sold = found.start == mention.end and any(one.dimension == "volume" for one in mention.figures)
-                beside = strength or aside or (counted and found.dimension == "mass")
+                beside = strength or aside or (counted and found.dimension in ("mass", "activity"))
                 if before and not beside and not (sold and found.dimension == ""):
                     continue
                 if found.dimension == "mass" and found.unit in ("kg", "lb", "st") and not found.per:

@@ -374,6 +374,7 @@ class Species:
         juvenile, female, male, ...: words that name the species and say that as well (`puppy`, `mare`, `gelding`).
         surface_k: Meeh's constant: surface [m2] = k x (weight [g])^(2/3) / 10000; None where none is recorded.
         groups: what it belongs to (`bird`, `parrot`); doses, rules, poisons and red flags may name a group.
+        singular: the word for one of them where the name is none (`cow` for cattle).
     """
 
     name: str
@@ -393,6 +394,13 @@ class Species:
     vitals: tuple[Vital, ...]
     breeds: tuple[Breed, ...]
     groups: tuple[str, ...] = ()
+    singular: str = ""
+
+    @property
+    def one(self) -> str:
+        """One of them with its article: `a cow`, `an alpaca`."""
+        noun = self.singular or self.name
+        return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
     @property
     def all_names(self) -> tuple[str, ...]:
@@ -1116,6 +1124,7 @@ def _species(root: _Table) -> Species:
         vitals=tuple(vitals),
         breeds=tuple(_breed(table, name) for table in root.tables("breed")),
         groups=root.texts("groups", GROUPS),
+        singular=root.text("singular", ""),
     )
     root.end()
     return species

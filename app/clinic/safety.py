@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import islice, pairwise
 from pathlib import Path
@@ -45,6 +45,7 @@ Json = dict[str, Any]
 # -- rules and prompt --
 
 RULES_MAX = 24
+_NAMED_MAX = 4
 NEEDS_MAX = 6
 PROMPT_FILES = ("vetx", "vision", "owner", "clinician")
 _RANKS = rules.RANKS
@@ -85,7 +86,16 @@ def rules_for(
     for one in patients:
         for record in _index(records).standing.get(one.species_name or "", ()):
             wanted.setdefault(record.id, record)
-    return tuple(as_rule(record, audience) for record in list(wanted.values())[:RULES_MAX])
+    return tuple(_whose_rule(record, patients, audience) for record in list(wanted.values())[:RULES_MAX])
+
+
+def _whose_rule(record: RuleRecord, patients: Sequence[Patient], audience: str) -> Rule:
+    """A rule; one of certain species says of which, where none of these animals is known to be of them."""
+    rule, species = as_rule(record, audience), record.trigger.species
+    if not species or "any" in species or any(one.species_name in species for one in patients):
+        return rule
+    more = f" and {len(species) - _NAMED_MAX} more kinds" if len(species) > _NAMED_MAX else ""
+    return replace(rule, text=f"If it is {' or '.join(species[:_NAMED_MAX])}{more}: {rule.text}")
 
 
 def _concerns(record: RuleRecord, patients: Sequence[Patient]) -> bool:
@@ -972,7 +982,7 @@ class _Judge:
                 return Verdict("emesis-contraindicated", "absolute", what, banned.emesis.why, source)
             if target.species is not None and not target.species.can_vomit:
                 what = f"the text had {_whom(target)} made to vomit."
-                says = f"A {target.species.name} can't vomit; trying to make it harms it."
+                says = f"{target.species.one.capitalize()} can't vomit; trying to make it harms it."
                 return Verdict("emesis-impossible", "absolute", what, says, {})
         return None
 

@@ -219,7 +219,8 @@ def _urgency(page: _Page, facts: Facts, triage: Triage, owner: bool) -> None:
     page.say("\n".join(lines))
     page.list("Warning signs in what you wrote", [_flag(page, flag, triage) for flag in triage.red_flags])
     met = [answer for answer in facts.exposures if _happened(answer)]
-    actions = [str(action) for answer in met for row in _agents(answer) for action in _list(row, "actions")]
+    harmed = [row for answer in met for row in _agents(answer) if row.get("severity") != "minimal"]
+    actions = [str(action) for row in harmed for action in _list(row, "actions")]
     if triage.level == "emergency" and owner:
         actions.append("Call the nearest open vet and go; say on the phone what happened and when.")
     page.list("What to do now", (_sentence(_capital(action)) for action in actions))

@@ -76,6 +76,31 @@ def test_coffee_by_the_cup_is_no_cup_of_grounds(clinic: Clinic) -> None:
     assert clinic.exposure({"patient": DOG, "substance": "coffee", "unit": "cup"})["dose"] is None
 
 
+@pytest.mark.parametrize(
+    ("text", "mg_per_kg", "urgency"),
+    [  # 1 IU of vitamin D is 0.025 mcg
+        ("my 10 kg dog ate 50,000 IU of vitamin D", 0.125, "urgent"),
+        ("10 kg dog ate 5 tablets of vitamin D3 5000 IU", 0.0625, "home_care"),
+        ("10 kg dog ate 5 vitamin d3 50000 iu tablets", 0.625, "emergency"),
+    ],
+)
+def test_units_of_vitamin_d_are_a_dose(clinic: Clinic, text: str, mg_per_kg: float, urgency: str) -> None:
+    answer = clinic.exposure({"text": text})
+
+    assert answer["dose"] == {"value": mg_per_kg, "unit": "mg/kg"}
+    assert answer["urgency"] == urgency
+    assert answer["exposures"][0]["product"] == "vitamin D3 in international units"
+
+
+@pytest.mark.parametrize(
+    ("species", "said"), [("cattle", "A cow can't"), ("alpaca", "An alpaca can't"), ("rabbit", "A rabbit can't")]
+)
+def test_what_cannot_vomit_is_called_by_its_noun(clinic: Clinic, species: str, said: str) -> None:
+    answer = clinic.exposure({"patient": {"species": species, "weight_kg": 2}, "substance": "rhododendron"})
+
+    assert answer["emesis"]["why"].startswith(said)
+
+
 def test_milligrams_are_of_the_agent_not_of_its_bait(clinic: Clinic) -> None:
     answer = clinic.exposure(ate("brodifacoum", 2, "mg"))
 

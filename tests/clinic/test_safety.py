@@ -361,6 +361,18 @@ def test_rules_without_a_drug_are_those_of_the_species(records: Records) -> None
     assert rules_for([], [], records, None, "owner") == ()
 
 
+def test_rules_of_an_unknown_animal_say_of_which_they_are(records: Records) -> None:
+    """They are not left out, because a cat that nobody named as one must not get it either."""
+    nobody, cat = (normalise(PatientShape.model_validate(one), records) for one in ({"weight_kg": 30}, CAT))
+
+    unsaid = rules_for([nobody], ["acetaminophen", "enrofloxacin"], records, None, "clinician")
+    said = rules_for([cat], ["acetaminophen"], records, None, "clinician")
+
+    assert "If it is cat: Never give" in {rule.id: rule.text for rule in unsaid}["acetaminophen-cat"]
+    assert [rule.id for rule in unsaid if rule.text.startswith("If it is sheep or goat or llama or alpaca and ")]
+    assert {rule.id: rule.text for rule in said}["acetaminophen-cat"].startswith("Never give")
+
+
 def test_rules_of_another_country_stay_out(records: Records) -> None:
     cow = normalise(PatientShape.model_validate(COW), records)
 
