@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.base.errors import RateLimited
 from app.base.messages import Caller
+from app.base.record import record
 from app.storage.engine import Database
 from app.storage.group_commit import GroupCommit
 
@@ -72,7 +72,7 @@ returning w.account_id, w.bucket, w.granted, w.moment, w.counts
 # well again. A crash of PostgreSQL can forget the last fraction of a second, the price of not waiting for the disk.
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Window:
     """What a limit said to one call.
 
@@ -222,7 +222,7 @@ class Limits:
         return [next(answers[one.account_id, one.bucket]) for one in asked]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Asked:
     account_id: int
     bucket: str

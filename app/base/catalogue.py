@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
+from app.base.record import record
+
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
@@ -56,7 +58,7 @@ class Model:
         return self.id.startswith("vetx-")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Quote:
     """The most a call can cost, before it is held.
 
@@ -91,7 +93,7 @@ class Quote:
         return self.prompt_tokens * self.input_nano_per_token + self.least_tokens * self.output_nano_per_token
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CallFacts:
     """What the ledger and the reports record of a call beside its money; metadata, never content."""
 
@@ -107,7 +109,7 @@ class CallFacts:
     num_images: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Bill:
     """A hold that was granted.
 
@@ -126,7 +128,7 @@ class Bill:
     idempotent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Outcome:
     """How a call ended, for settle and void.
 
@@ -150,7 +152,7 @@ class Outcome:
     sealed_answer: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Settled:
     """What a closed charge says.
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from app.base.record import record
 
 Audience = Literal["clinician", "owner"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Caller:
     """Who pays and who asks.
 
@@ -38,14 +40,14 @@ class Caller:
     memory_default: str = "read_write"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Text:
     """Words."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PictureUrl:
     """A picture as the caller sent it: a data URL, not yet looked at."""
 
@@ -54,7 +56,7 @@ class PictureUrl:
     """Path of the field, for refusals."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Picture:
     """A picture that media has checked, turned upright, shrunk and re-encoded. Only this goes on to an engine.
 
@@ -74,7 +76,7 @@ class Picture:
     facts: Json
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ToolCall:
     """A call that the model asks for, whole. `arguments` is JSON text as the model wrote it."""
 
@@ -83,7 +85,7 @@ class ToolCall:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Message:
     """One message; pictures are PictureUrl before media has seen them and Picture after."""
 
@@ -99,7 +101,7 @@ class Message:
         return "\n".join(part.text for part in self.parts if isinstance(part, Text))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Ask:
     """What a caller asks of a model.
 
@@ -125,7 +127,7 @@ class Ask:
     passthrough: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rule:
     """A safety rule that applies to this request."""
 
@@ -135,7 +137,7 @@ class Rule:
     source: Json
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Triage:
     """How soon this animal must be seen.
 
@@ -154,7 +156,7 @@ class Triage:
     contacts: tuple[Json, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Facts:
     """The clinic's assessment of a request: what is known, computed and sourced before any model speaks.
 
@@ -185,7 +187,7 @@ class Facts:
     notice: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Prompt:
     """What an engine is handed. Nothing of the wallet or the key is in it.
 
@@ -210,7 +212,7 @@ class Prompt:
     document: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class UpstreamUsage:
     """The upstream's own count, as sent."""
 
@@ -218,7 +220,7 @@ class UpstreamUsage:
     completion_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ToolCallDelta:
     """A piece of a tool call in a stream, as OpenAI sends it."""
 
@@ -228,7 +230,7 @@ class ToolCallDelta:
     arguments: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Delta:
     """A piece of an answer; the last one carries `finish_reason`, and `usage` where the upstream counted."""
 
@@ -240,7 +242,7 @@ class Delta:
     """True for a piece of reasoning that isn't relayed; it carries no text."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Intervention:
     """A sentence of the model that the guard changed before anyone saw it."""
 

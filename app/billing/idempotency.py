@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.base.errors import IdempotencyKeyReused, Invalid
+from app.base.record import record
 
 KEY_LENGTH_MAX = 255
 HEADER = "Idempotency-Key"
 _NONCE_BYTES = 12
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Claim:
     """A caller's Idempotency-Key, without the key.
 

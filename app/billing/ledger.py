@@ -11,7 +11,6 @@ import os
 import socket
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, overload
 from uuid import UUID, uuid4
@@ -32,6 +31,7 @@ from app.base.errors import (
 )
 from app.base.messages import Caller
 from app.base.money import TOKENS_MAX
+from app.base.record import record
 from app.billing import statements
 from app.billing.idempotency import Claim, Replay
 from app.storage.engine import Database
@@ -53,7 +53,7 @@ HOLD_RETRY_AFTER_S = 3
 _Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Balance:
     """What a wallet has.
 
@@ -71,7 +71,7 @@ class Balance:
         return self.balance_nano - self.held_nano
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Deposit:
     """Money that came in; `added` is False where its reference had come in before."""
 
@@ -80,7 +80,7 @@ class Deposit:
     balance_nano: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Refusal:
     """Why one member of a batch was not granted."""
 

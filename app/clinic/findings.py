@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from app.base.record import record
 from app.clinic.lexicon import VITALS, Lexicon, Node, lexicon, meant, scan, tokens, vocabulary
 from app.clinic.reading import Reading
 from app.clinic.reading import Sign as Raised
@@ -69,6 +69,7 @@ _MONTHS = vocabulary("months month mes meses mois monat monaten")
 _LAST = vocabulary("last previous past pasado passado dernier derniere letztes letzten vergangenes")
 _SEASONS = vocabulary("year spring summer autumn fall winter month ano annee an jahr sommer winter verano invierno")
 _ONGOING = vocabulary("since for over during seit desde depuis durante uber \u81ea \u4ece")
+_IN = frozenset(("in", "en", "im", "em"))
 _RECENT = vocabulary(
     "now today tonight currently minutes minute min hour hours yesterday ahora hoy heute jetzt gerade aujourd hui "
     "maintenant agora hoje ontem ayer hier gestern \u4eca \u521a \u6b63 \u73b0"
@@ -88,7 +89,8 @@ _OLD_PHRASES: tuple[tuple[str, ...], ...] = tuple(
     )
 )  # fmt: skip
 _OLD_BY_START = {first: [phrase for phrase in _OLD_PHRASES if phrase[0] == first] for first, *_ in _OLD_PHRASES}
-_OLD_STARTS = _LAST | {phrase[0] for phrase in _OLD_PHRASES} | {"vor", "hace", "ha", "il"}
+_YEARS_WRITTEN = frozenset(map(str, range(1900, 2100)))
+_OLD_STARTS = _LAST | {phrase[0] for phrase in _OLD_PHRASES} | {"vor", "hace", "ha", "il"} | _YEARS_WRITTEN
 _PREVENT = vocabulary(
     "prevent prevents preventing prevention avoid avoiding prevenir evitar prevencion eviter prevention verhindern "
     "vorbeugen vermeiden risk insurance prone"
@@ -127,7 +129,7 @@ class Phrase(NamedTuple):
     state: State
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SignSaid:
     """A sign of signs.toml in a text; `span` is (start, end) in characters."""
 
@@ -282,7 +284,7 @@ def _numbered(words: list[str], marks: frozenset[str]) -> list[int]:
 def _places_of_old(words: list[str]) -> list[int]:
     """Where the text speaks of long ago."""
     found = []
-    for place in [place for place, word in enumerate(words) if word in _OLD_STARTS or word[:2] in ("19", "20")]:
+    for place in [place for place, word in enumerate(words) if word in _OLD_STARTS]:
         word = words[place]
         before = words[place - 1] if place else ""
         if word in _LAST:
@@ -290,7 +292,7 @@ def _places_of_old(words: list[str]) -> list[int]:
             since = _ONGOING.intersection(words[max(0, place - 2) : place])
             if not beside.isdisjoint(_SEASONS) and not since:
                 found.append(place)
-        elif _is_year(word, before) or _is_old(words, place):
+        elif (word in _YEARS_WRITTEN and before in _IN) or _is_old(words, place):
             found.append(place)
         elif (unit := _counts_back(words, place)) is not None:
             found.append(unit)
@@ -300,11 +302,6 @@ def _places_of_old(words: list[str]) -> list[int]:
 def _is_old(words: list[str], place: int) -> bool:
     """`used to`, `as a puppy`."""
     return any(tuple(words[place : place + len(phrase)]) == phrase for phrase in _OLD_BY_START.get(words[place], ()))
-
-
-def _is_year(word: str, before: str) -> bool:
-    """`in 2019`."""
-    return len(word) == 4 and word[:2] in ("19", "20") and word.isdigit() and before in ("in", "en", "im", "em")
 
 
 def _counts_back(words: list[str], place: int) -> int | None:
@@ -431,22 +428,28 @@ def flags_in(reading: Reading, records: Records) -> tuple[tuple[Raised, ...], tu
     text = _Text(words)
     stated: dict[int, Place] = {}
     other: dict[int, tuple[State, Place]] = {}
-    grouped: dict[tuple[int, int], dict[int, list[Place]]] = {}
+    seen: dict[int, int] = {}
     every = list(_mentions(words, known.signs))
     if not every:
         return (), ()
     spent = _spent(words, ((start, end) for _, start, end in every))
     for (index, group), start, end in every:
         if group >= 0:
-            places = grouped.setdefault((index, text.sentences[start]), {}).setdefault(group, [])
-            if len(places) < _NEARBY:
-                places.append((start, end))
+            seen[index] = seen.get(index, 0) | 1 << group
         elif index not in stated:
             state = text.state(start, end, spent)
             if state == "stated":
                 stated[index] = (start, end)
             else:
                 other.setdefault(index, (state, (start, end)))
+    whole = {index for index, bits in seen.items() if bits + 1 == 1 << len(records.flags[index].all_of)}
+    whole -= stated.keys()
+    grouped: dict[tuple[int, int], dict[int, list[Place]]] = {}
+    for (index, group), start, end in every if whole else ():
+        if index in whole and group >= 0:
+            places = grouped.setdefault((index, text.sentences[start]), {}).setdefault(group, [])
+            if len(places) < _NEARBY:
+                places.append((start, end))
     for (index, _), groups in grouped.items():
         if index in stated or len(groups) < len(records.flags[index].all_of):
             continue
@@ -523,7 +526,7 @@ def _species_at(place: int, owners: list[tuple[int, str]]) -> str | None:
 # -- vital signs ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class VitalSaid:
     """A vital sign with its figure: temperature [Cel], heart_rate and respiratory_rate [/min], ..."""
 
@@ -640,7 +643,7 @@ _EMIA: Mapping[str, tuple[tuple[str, str], ...]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class LabSaid:
     """An analyte that a text calls high or low."""
 

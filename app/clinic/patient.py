@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
 from app.base.errors import Invalid
+from app.base.record import record
 from app.clinic.records import Breed, Records, Species
 from app.clinic.units import canonical, convert, fold, number, shown
 
@@ -239,7 +240,7 @@ class PatientSaid:
         return said
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Patient:
     """The animal, normalised.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from app.base.record import record
 from app.clinic import units
 from app.clinic.lexicon import (
     COMMON_BREED_WORDS,
@@ -58,7 +59,7 @@ class Figure(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Animal:
     """One animal of a text; each field is None where the text doesn't say.
 
@@ -115,7 +116,7 @@ class Animal:
         return {key: value for key, value in given.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Medication:
     """A drug that a text names, with the dose that stands beside it.
 
@@ -180,7 +181,7 @@ class Medication:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Exposure:
     """Something that may poison, and how much of it.
 
@@ -220,7 +221,7 @@ class Exposure:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Measurement:
     """A laboratory value or a vital sign as written.
 
@@ -249,7 +250,7 @@ class Measurement:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Sign:
     """A sign of the triage list that the text states; `flag` is its place in `records.flags`."""
 
@@ -259,7 +260,7 @@ class Sign:
     species: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reading:
     """Everything read from one text.
 

@@ -199,8 +199,7 @@ class Turn:
     async def _try_whole(self) -> bool:
         """As `_try_stream`, for an answer that comes whole."""
         try:
-            self._take(await self._house.engines.complete(self._prompt, self.model))
-            self._take_last()
+            self._take_whole(await self._house.engines.complete(self._prompt, self.model))
         except (UpstreamError, UpstreamTimeout, Unavailable):
             if not self._turn_to_fallback():
                 raise
@@ -227,6 +226,24 @@ class Turn:
                 kept = self._meter.feed(call.arguments, call.index)
                 self._put(Delta(tool_calls=(replace(call, arguments=kept),)))
                 self._end_if_full()
+
+    def _take_whole(self, delta: Delta) -> None:
+        """`_take` and `_take_last` of an answer that is one piece: its words are measured once."""
+        if self._page is not None or delta.tool_calls:
+            self._take(delta)
+            self._take_last()
+            return
+        self._usage, self.finish_reason = delta.usage, delta.finish_reason
+        text = delta.text
+        if self._stops is not None:
+            text, stopped = self._stops.feed(text)
+            self.finish_reason = "stop" if stopped else delta.finish_reason
+            text += self._stops.finish()
+        text = self._guarded(text)
+        if self._guard is not None:
+            text += self._guard.finish()
+        self._let_out(text)
+        self._ended = True
 
     def _take_last(self) -> None:
         """Let out what the filters still hold; after this the answer is whole."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from app.base.catalogue import CallFacts, Model, Quote
 from app.base.clock import utc_now
 from app.base.errors import Forbidden, NotFound
 from app.base.messages import Ask, Facts, Message, Picture, PictureUrl
+from app.base.record import record
 from app.billing.prices import quote_for
 from app.billing.tokens import INLINE_CHARACTERS_MAX
 from app.turns.forms import Form, form_of
@@ -23,7 +24,7 @@ T = TypeVar("T")
 VISION_TWIN = {"vetx-23": "vetx-23-vision"}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Ready:
     """What is known of a request before money is held: also what `/v1/estimate` answers from."""
 
