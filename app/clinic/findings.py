@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from app.base.record import record
-from app.clinic.lexicon import VITALS, Lexicon, Node, lexicon, meant, scan, tokens, vocabulary
+from app.clinic.lexicon import VITALS, Lexicon, Node, lexicon, meant, scan, vocabulary
 from app.clinic.reading import Reading
 from app.clinic.reading import Sign as Raised
 from app.clinic.records import Records
@@ -370,7 +370,7 @@ def _sign_trie(records: Records) -> Node:
 
 def _enter(root: Node, phrase: str, key: Any) -> None:
     node = root
-    for word in tokens(phrase)[0]:
+    for word in scan(phrase)[0]:
         node = node.setdefault(word, {})
     kept = node.setdefault("", [])
     if key not in kept:
@@ -382,7 +382,7 @@ def signs_in(text: str, records: Records) -> tuple[SignSaid, ...]:
 
     A sign that is stated anywhere is stated; one that is denied in one place and long ago in another is denied.
     """
-    words, matches = scan(text)
+    words, where = scan(text)
     known = _Text(words)
     rank: tuple[State, ...] = ("stated", "denied", "past", "asked", "another_animal")
     found: dict[str, tuple[State, Place]] = {}
@@ -395,7 +395,7 @@ def signs_in(text: str, records: Records) -> tuple[SignSaid, ...]:
         if sign not in found or rank.index(state) < rank.index(found[sign][0]):
             found[sign] = (state, (start, end))
     return tuple(
-        SignSaid(sign, state, (matches[place[0]].start(), matches[place[1] - 1].end()))
+        SignSaid(sign, state, where.span(*place))
         for sign, (state, place) in sorted(found.items(), key=lambda item: item[1][1])
     )
 
@@ -464,18 +464,14 @@ def flags_in(reading: Reading, records: Records) -> tuple[tuple[Raised, ...], tu
             other.setdefault(index, (wrong, place))
     if not stated and not other:
         return (), ()
-    matches = list(reading.matches or scan(reading.text)[1])
-    owners = _owners(reading, words, matches, known)
-
-    def span(place: Place) -> tuple[int, int]:
-        return matches[place[0]].start(), matches[place[1] - 1].end()
-
+    where = reading.places or scan(reading.text)[1]
+    owners = _owners(reading, words, known)
     raised = tuple(
-        Raised(index, records.flags[index].sign, span(place), _species_at(place[0], owners))
+        Raised(index, records.flags[index].sign, where.span(*place), _species_at(place[0], owners))
         for index, place in sorted(stated.items())
     )
     left = tuple(
-        {"sign": records.flags[index].sign, "span": list(span(place)), "why": state}
+        {"sign": records.flags[index].sign, "span": list(where.span(*place)), "why": state}
         for index, (state, place) in sorted(other.items())
         if index not in stated
     )
@@ -500,7 +496,7 @@ def _together(groups: Mapping[int, list[Place]]) -> Iterator[tuple[Place, ...]]:
             yield tuple(chosen)
 
 
-def _owners(reading: Reading, words: list[str], matches: list[Any], known: Lexicon) -> list[tuple[int, str]]:
+def _owners(reading: Reading, words: list[str], known: Lexicon) -> list[tuple[int, str]]:
     """Where which species is spoken of, in order; looked for word by word only where there are several."""
     species = {animal.species for animal in reading.animals if animal.species}
     if len(species) <= 1:
@@ -581,7 +577,7 @@ def vitals_said(reading: Reading) -> tuple[VitalSaid, ...]:
 
 
 def _foreign_vitals(text: str) -> Iterator[VitalSaid]:
-    words, matches = scan(text)
+    words, where = scan(text)
     if not any(word[0].isdigit() for word in words):
         return
     if not _VITAL_TRIE:
@@ -596,7 +592,7 @@ def _foreign_vitals(text: str) -> Iterator[VitalSaid]:
             continue
         said = _vital(key, value, words[at + 1] if at + 1 < len(words) else "")
         if said is not None:
-            yield VitalSaid(*said, (matches[start].start(), matches[at].end()))
+            yield VitalSaid(*said, where.span(start, at + 1))
 
 
 def _value(word: str) -> Decimal | None:
@@ -655,7 +651,7 @@ class LabSaid:
 
 def labs_in(text: str, records: Records) -> tuple[LabSaid, ...]:
     """Analytes that a text calls high or low without a figure: `high potassium`, `ALT raised`, `azotaemic`."""
-    words, matches = scan(text)
+    words, where = scan(text)
     if _DIRECTIONS.isdisjoint(words) and not any("emi" in word for word in words):
         return ()
     known, sense = lexicon(records), _Text(words)
@@ -663,7 +659,7 @@ def labs_in(text: str, records: Records) -> tuple[LabSaid, ...]:
 
     def keep(analyte: str, direction: str, start: int, end: int) -> None:
         if analyte in records.analytes and (analyte, direction) not in found:
-            span = (matches[start].start(), matches[end - 1].end())
+            span = where.span(start, end)
             found[analyte, direction] = LabSaid(analyte, direction, sense.state(start, end), span)
 
     for place, word in enumerate(words):
@@ -696,7 +692,7 @@ def _sign_words(records: Records) -> list[tuple[str, frozenset[str], list[frozen
         (
             sign.id,
             frozenset(word[:4] for word in sign.id.split("-")),
-            [frozenset(tokens(phrase)[0]) for phrase in (sign.name, *sign.words.get("en", ()))],
+            [frozenset(scan(phrase)[0]) for phrase in (sign.name, *sign.words.get("en", ()))],
         )
         for sign in records.signs.values()
     ]
@@ -707,7 +703,7 @@ def _sign_words(records: Records) -> list[tuple[str, frozenset[str], list[frozen
 
 def nearest_signs(words: str, records: Records, count: int = 3) -> list[str]:
     """Sign ids that share a word with these, or look like them."""
-    wanted = set(tokens(words)[0]) - _FILLERS
+    wanted = set(scan(words)[0]) - _FILLERS
     heads = {word[:4] for word in wanted if len(word) > 3}
     scored = []
     for name, own_heads, phrases in _sign_words(records):

@@ -9,6 +9,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from app.clinic.records import Records
@@ -94,31 +96,76 @@ def plain(word: str) -> str:
 
 
 _DOTTED = re.compile(r"[a-z]\.[a-z]\.")
+_Cut = tuple[tuple[str, ...], tuple[tuple[int, int], ...]]
+"""The words of a piece of text, and where each stands in it."""
+_CUTS: dict[str, _Cut] = {}
+_CUTS_MAX = 50_000
+_CUT_CHARACTERS_MAX = 24
 
 
-def scan(text: str) -> tuple[list[str], list[re.Match[str]]]:
+class Places:
+    """Where the words of a text stand; found out when first asked."""
+
+    __slots__ = ("_cuts", "_pieces", "_spans")
+
+    def __init__(self, pieces: list[str], cuts: list[_Cut]) -> None:
+        self._pieces = pieces
+        self._cuts = cuts
+        self._spans: list[tuple[int, int]] = []
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """Start and end of every word, in characters."""
+        if not self._spans:
+            at, spans = 0, self._spans
+            for piece, (_, cut) in zip(self._pieces, self._cuts, strict=True):
+                for start, end in cut:
+                    spans.append((at + start, at + end))
+                at += len(piece) + 1
+        return self._spans
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Characters from word `start` to before word `end`."""
+        spans = self.spans
+        return spans[start][0], spans[end - 1][1]
+
+
+def scan(text: str) -> tuple[list[str], Places]:
     """Words as the trie knows them, and where each was found in `text`.
 
-    Possessives lose their 's, dotted abbreviations their dots, and one spelling stands for several.
+    Possessives lose their 's, dotted abbreviations their dots, and one spelling stands for several. What stands between
+    two spaces is cut once and kept: most of a text was seen before.
     """
     low = folded(text)
-    matches = list(TOKEN.finditer(low))
-    words = [match[0] for match in matches]
-    if not SAME.keys().isdisjoint(words):
-        words = [SAME.get(word, word) for word in words]
-    if "'" in low:
-        words = [word[:-2] if word[-2:] == "'s" else word for word in words]
-    if "." in low and _DOTTED.search(low):
+    joined = "-" in low or "\u2013" in low or "\u2014" in low  # `3 - 4`: a dash between figures reaches over spaces
+    pieces = [low] if joined else low.split(" ")
+    found = list(map(_CUTS.get, pieces))
+    cuts = [_cut(piece) if cut is None else cut for piece, cut in zip(pieces, found, strict=True)]
+    return list(chain.from_iterable(map(_WORDS_OF, cuts))), Places(pieces, cuts)
+
+
+_WORDS_OF = itemgetter(0)
+
+
+def _cut(piece: str) -> _Cut:
+    matches = list(TOKEN.finditer(piece))
+    words = [SAME.get(match[0], match[0]) for match in matches]
+    words = [word[:-2] if word[-2:] == "'s" else word for word in words]
+    if "." in piece and _DOTTED.search(piece):
         words = [word.replace(".", "") if word[1:2] == "." and word[0].isalpha() else word for word in words]
-    if "-" in low or "\u2013" in low or "\u2014" in low:
-        words = ["-" if word[0] in " -\u2013\u2014" else word for word in words]
-    return words, matches
+    words = ["-" if word[0] in " -\u2013\u2014" else word for word in words]
+    cut = tuple(words), tuple(match.span() for match in matches)
+    if len(piece) <= _CUT_CHARACTERS_MAX:
+        if len(_CUTS) >= _CUTS_MAX:
+            _CUTS.clear()
+        _CUTS[piece] = cut
+    return cut
 
 
 def tokens(text: str) -> tuple[list[str], list[int], list[int]]:
     """The same, with the start and end of each word."""
-    words, matches = scan(text)
-    return words, [match.start() for match in matches], [match.end() for match in matches]
+    words, places = scan(text)
+    return words, [start for start, _ in places.spans], [end for _, end in places.spans]
 
 
 class Term(NamedTuple):
@@ -353,7 +400,7 @@ def _enter(root: Node, words: list[str], term: Any) -> None:
 
 
 def _words(name: str) -> list[str]:
-    return tokens(name)[0]
+    return scan(name)[0]
 
 
 def _with_plurals(name: str) -> Iterable[list[str]]:

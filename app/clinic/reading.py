@@ -6,9 +6,8 @@ species and poisons and the red flags are understood in six languages.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from app.clinic.lexicon import (
     VERBS,
     VITALS,
     Lexicon,
+    Places,
     Term,
     folded,
     lexicon,
@@ -267,7 +267,7 @@ class Reading:
     Attributes:
         needs: {field, why, ask}: what the text leaves ambiguous.
         asks_dose: somebody wants a dose or an amount.
-        words: the text as the trie knows it. matches: where each of them stands.
+        words: the text as the trie knows it. places: where each of them stands.
     """
 
     text: str
@@ -280,7 +280,7 @@ class Reading:
     needs: tuple[Json, ...] = ()
     asks_dose: bool = False
     words: tuple[str, ...] | list[str] = ()
-    matches: Sequence[re.Match[str]] = ()
+    places: Places | None = None
 
 
 _UNITS: dict[str, tuple[str, str]] = {}
@@ -655,16 +655,16 @@ def read(text: str, records: Records, names: Mapping[str, str | None] | None = N
     Args:
         names: of animals known already, each with its species where that is known.
     """
-    words, matches = scan(text)
+    words, places = scan(text)
     if not words:
         return Reading(text)
-    return _Reader(text, records, lexicon(records), words, matches, names).reading()
+    return _Reader(text, records, lexicon(records), words, places, names).reading()
 
 
 def doses_in(text: str, records: Records) -> tuple[Medication, ...]:
     """The medications of one sentence, without asking whose they are: what the guard needs, at a third of the cost."""
-    words, matches = scan(text)
-    return _Reader(text, records, lexicon(records), words, matches).doses() if words else ()
+    words, places = scan(text)
+    return _Reader(text, records, lexicon(records), words, places).doses() if words else ()
 
 
 class _Reader:
@@ -676,7 +676,7 @@ class _Reader:
         records: Records,
         known: Lexicon,
         words: list[str],
-        matches: list[re.Match[str]],
+        places: Places,
         names: Mapping[str, str | None] | None = None,
     ) -> None:
         self.text = text
@@ -684,7 +684,7 @@ class _Reader:
         self.known = known
         self.words = words
         self.bag = frozenset(words)
-        self.matches = matches
+        self.places = places
         self.sentences = self._sentences()
         self.figures: list[Figure] = []
         self.animals: list[tuple[int, int, Term]] = []
@@ -702,7 +702,7 @@ class _Reader:
 
     def span(self, start: int, end: int) -> Span:
         """Characters from token `start` to before token `end`."""
-        return self.matches[start].start(), self.matches[end - 1].end()
+        return self.places.span(start, end)
 
     def reading(self) -> Reading:
         """The text understood."""
@@ -731,7 +731,7 @@ class _Reader:
             needs=tuple(self.needs),
             asks_dose=any(kind == "dose?" for _, _, kind in self.verbs),
             words=self.words,
-            matches=self.matches,
+            places=self.places,
         )
 
     def doses(self) -> tuple[Medication, ...]:
@@ -746,7 +746,7 @@ class _Reader:
         current = 0
         for place in [] if _ENDS.isdisjoint(self.bag) else [place for place, word in enumerate(words) if word in _ENDS]:
             if words[place] == "." and place and words[place - 1] in _SOFT and place + 1 < len(words):
-                start = self.matches[place + 1].start()
+                start = self.places.spans[place + 1][0]
                 if self.text[start : start + 1].islower() or self.text[start : start + 1].isdigit():
                     continue
             numbers += [current] * (place + 1 - len(numbers))
@@ -1002,7 +1002,8 @@ class _Reader:
             self.owner_starts.insert(beside, place)
 
     def _said(self, place: int, end: int) -> str:
-        return self.text[self.matches[place].start() : self.matches[end - 1].end()]
+        start, stop = self.places.span(place, end)
+        return self.text[start:stop]
 
     def _need(self, name: str, why: str, ask: str, place: int, end: int) -> None:
         if len(self.needs) < _NEEDS_MAX:

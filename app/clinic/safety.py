@@ -31,6 +31,7 @@ from app.clinic.lexicon import (
     meant,
     misspelt,
     plain,
+    scan,
     tokens,
     vocabulary,
 )
@@ -895,7 +896,7 @@ class _Judge:
         doses = self._doses(text) if not _DOSE_UNITS.isdisjoint(words) else []
         segments = _segments(words)
         listed = bool(header) and _LIST_ITEM.match(text) is not None
-        leading = _polarity(tokens(header)[0], header=True) if header else (False, False)
+        leading = _polarity(scan(header)[0], header=True) if header else (False, False)
         keep: _Topic | None = None
         serious: Verdict | None = None
         carried: _Spot | None = None
@@ -951,7 +952,7 @@ class _Judge:
         if found is None:
             return None
         begin = max(low.rfind(mark, 0, found.start()) for mark in (",", ";", ":", "but", "and")) + 1
-        if not found[0].startswith("no ") and not _NEGATORS.isdisjoint(tokens(low[begin : found.end()])[0]):
+        if not found[0].startswith("no ") and not _NEGATORS.isdisjoint(scan(low[begin : found.end()])[0]):
             return None
         if _MAKE_VOMIT.search(low):
             return self._vomiting(spots, targets)
@@ -1055,7 +1056,7 @@ class _Judge:
         if not names and not excluded and self._for_people(words):
             return []
         if not names and header:
-            _, heading, _, _ = self._named(tokens(header)[0])
+            _, heading, _, _ = self._named(scan(header)[0])
             names = dict.fromkeys(name for _, name in heading if name not in excluded)
         if not names:
             return [patient for patient in self.patients if patient.species_name not in excluded]

@@ -412,6 +412,27 @@ def test_a_token_stands_where_it_stood() -> None:
     assert [text[start:end] for start, end in zip(starts, ends, strict=True)][-1] == "tab"
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    words=st.lists(
+        st.sampled_from(
+            ["dog's", "b.i.d.", "10.5", "3,000.5", "mg/kg", "1/2", "don't", "cant", "\n", "\t", "a", "q.i.d", "x.",
+             "猫", "½", "(5)", "", "İzmir", "10%", "...", "T:38.9", "'s", "dose:5mg", "e.g.", "\u00a0"]
+        ),
+        max_size=12,
+    )
+)  # fmt: skip
+def test_a_text_is_cut_alike_as_a_whole_and_piece_by_piece(words: list[str]) -> None:
+    text = " ".join(words)
+    by_pieces, starts, ends = tokens(text)
+    whole, whole_starts, whole_ends = tokens(text + " 3 - 4")  # such a dash keeps a text in one piece
+
+    assert whole[: len(by_pieces)] == by_pieces
+    assert whole[-3:] == ["3", "-", "4"]
+    assert whole_starts[: len(starts)] == starts
+    assert whole_ends[: len(ends)] == ends
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     text=st.text(max_size=300)
