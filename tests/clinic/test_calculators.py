@@ -567,6 +567,8 @@ def test_a_figure_that_comes_on_record_is_used_with_its_source(clinic: Clinic) -
     assert plan["sources"][0]["title"] == source[0].title
     assert "Compress." in sheet["notes"]
     assert sheet["not_checked"] == []
+    bare = calculate(ALL["cpr"], {}, patient, clinic.records, Formulas())
+    assert [row["why"] for row in bare["not_checked"]] == ["no_sourced_figure"]
 
 
 def test_values_are_read_from_words(clinic: Clinic) -> None:
