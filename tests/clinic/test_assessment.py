@@ -424,7 +424,7 @@ def test_two_drugs_are_checked_before_the_species_is_known(records: Records) -> 
 
 def test_a_volume_is_of_the_only_strength_and_another_route_is_named(records: Records) -> None:
     only = facts(records, "convenia for a 10 kg dog").doses[0]
-    routed = facts(records, "buprenorphine OTM for a 4 kg cat, 0.3 mg/mL").doses[0]
+    routed = facts(records, "buprenorphine SC for a 4 kg dog, 0.3 mg/mL").doses[0]
 
     assert only["doses"][0]["volume"]["strength"] == {"value": 80, "unit": "mg/mL"}
     assert [row["ask"] for row in only["needs"] if row["field"] == "strength"] == ["Is it 80 mg/mL?"]
