@@ -19,7 +19,7 @@ from app.clinic.reading import Sign as Raised
 from app.clinic.records import Records
 
 Json = dict[str, Any]
-State = Literal["stated", "denied", "past", "asked", "another_animal"]
+State = Literal["stated", "denied", "past", "asked", "asleep", "another_animal"]
 Place = tuple[int, int]
 
 _ENDS = frozenset((".", "!", "?", "\n", "\u3002", "\uff01", "\uff1f", "|"))
@@ -113,6 +113,18 @@ _OTHERS = vocabulary(
     "neighbor neighbour neighbors neighbours friend friends sister brother cousin coworker colleague vecino vecina "
     "amigo amiga voisin voisine ami amie nachbar nachbarn nachbarin freund freundin vizinho vizinha \u90bb \u670b"
 )
+_SLEEP = vocabulary(
+    "sleep sleeping asleep sleeps dreaming dreams dream naps napping schlaf schlaft traumt sommeil dort dormant reve "
+    "duerme dormido dormida durmiendo suena dorme dormindo sono sonha"
+)
+_WHILE = vocabulary(
+    "in while when during im wenn beim mientras cuando en dans quand pendant enquanto quando durante no"
+)
+_WAKING = vocabulary(
+    "wake wakes waken awake rouse roused arouse unconscious unresponsive stiff urinates peed pees foam"
+)
+_DREAMT = ("twitch", "jerk", "paddl", "kick", "trembl", "tremor", "zuck", "zitter", "tressau", "tembl", "trem")
+_SLEEP_REACH = 5
 _GROUP_REACH = 12
 _NEARBY = 24
 
@@ -167,6 +179,16 @@ class _Text:
         return not _OTHERS.isdisjoint(self.words)
 
     @cached_property
+    def sleeps(self) -> list[int]:
+        words = self.words
+        if _SLEEP.isdisjoint(words) or not _WAKING.isdisjoint(words):
+            return []
+        return [
+            place for place, word in enumerate(words)
+            if word in _SLEEP and not _WHILE.isdisjoint(words[max(0, place - 3) : place])
+        ]  # fmt: skip
+
+    @cached_property
     def again(self) -> int:
         return max((place for place, word in enumerate(self.words) if word in _AGAIN), default=-1)
 
@@ -200,7 +222,17 @@ class _Text:
             return "asked"
         if self.others and self._another(start):
             return "another_animal"
+        if self.sleeps and self._dreamt(start, end):
+            return "asleep"
         return "stated"
+
+    def _dreamt(self, start: int, end: int) -> bool:
+        """`is twitching in his sleep`: a dream, where nothing says that it can't be woken."""
+        return any(word.startswith(_DREAMT) for word in self.words[start:end]) and any(
+            place - start >= -_SLEEP_REACH and place - end <= _SLEEP_REACH
+            and self.sentences[place] == self.sentences[start]
+            for place in self.sleeps
+        )  # fmt: skip
 
     def _denied(self, start: int, end: int, own: frozenset[int]) -> bool:
         words, sentence = self.words, self.sentences[start]
@@ -384,7 +416,7 @@ def signs_in(text: str, records: Records) -> tuple[SignSaid, ...]:
     """
     words, where = scan(text)
     known = _Text(words)
-    rank: tuple[State, ...] = ("stated", "denied", "past", "asked", "another_animal")
+    rank: tuple[State, ...] = ("stated", "denied", "past", "asked", "asleep", "another_animal")
     found: dict[str, tuple[State, Place]] = {}
     every = list(_mentions(words, _sign_trie(records)))
     spent = _spent(words, ((start, end) for _, start, end in every))

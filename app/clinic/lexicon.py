@@ -376,6 +376,8 @@ BREEDS_ALSO = {"Shih Tzu": ("shitzu", "shihtzu", "shitsu", "shi tzu"), "Chihuahu
 """Misspelt words for a breed that are not one word changed into another."""
 NAMES_TOO = frozenset(("theo", "ace", "dex", "marin", "marquis", "lev", "salix", "keto"))
 """Short names of drugs that animals are called by too."""
+BREEDS_CALLED = vocabulary("rex jack leo morgan angus jersey lassie boston dutch mau tonk cardigan basset devon jenny")
+"""Breeds whose names animals are called by too: `Rex, labrador`."""
 COMMON_BREED_WORDS = vocabulary(
     "lab labs golden goldens boxer pointer paint mini jack mix mixed x cross rex chow grey gray pit pits mal "
     "boston dutch lop shire morgan leo bp quaker husky setter brit chi springer dane danes dutch heeler akita "

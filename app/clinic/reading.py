@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from app.base.record import record
 from app.clinic import units
 from app.clinic.lexicon import (
+    BREEDS_CALLED,
     COMMON_BREED_WORDS,
     DAYS,
     NAMES_TOO,
@@ -395,6 +396,30 @@ _THINGS = vocabulary(
     "toy toys bowl spot door owner owners people lovers kibble biscuits biscuit chow formula version size sized "
     "dose formulation label tablets medicine medication drench feed proof scan flap tree"
 )
+_FOODS = vocabulary(
+    "jerky meat breast breasts thigh thighs broth soup stew curry nugget nuggets sandwich burger sausage sausages "
+    "stock carcass strip strips flavored flavoured flavor flavour bite poop poo droppings manure dung pee urine antler "
+    "venom antivenom antivenin fat mince minced noodles fingers dinner tikka pellets hay muesli"
+)
+"""What follows a species that is no patient: `chicken jerky`, `snake bite`."""
+_PARTS_EATEN = vocabulary(
+    "wing wings leg legs bone bones foot feet neck necks liver livers heart hearts ear ears skin egg eggs milk head "
+    "heads gizzard gizzards hoof hooves hide"
+)
+_DEVOURED = vocabulary(
+    "ate eat eats eating eaten swallowed devoured gobbled scoffed wolfed chewed chewing caught catch catches killed "
+    "kill kills hunted fed feeding drank had licked comio mange gefressen comeu"
+)
+_HELPINGS = vocabulary(
+    "a an the some any raw cooked dead whole wild little small boiled piece of leftover fried roast roasted bit "
+    "another live baby entire half grilled smoked canned tinned few two three un una une uns ein eine einen um uma"
+)
+_NEVER_PREY = frozenset(("dog", "cat", "horse", "donkey", "cattle", "ferret"))
+_HURT_BY = vocabulary("bitten stung attacked kicked scratched mauled chased trampled gored licked")
+_ITS_OWN = vocabulary("a an my our the his her their your pet and or & , this that")
+_EATERS = vocabulary("dog dogs puppy puppies pup pups cat cats kitten kittens kitty")
+_MEATS = vocabulary("chicken turkey duck goose lamb rabbit goat quail mutton veal")
+_HELPINGS_MAX = 5
 _LAB_WORDS = vocabulary(
     "results result work works test tests values value report data panel panels tech sample samples abnormalities "
     "findings normal numbers coat technician"
@@ -867,7 +892,11 @@ class _Reader:
         following = words[end] if end < len(words) else ""
         if following in _THINGS or (term.kind == "breed" and end == place + 1 and words[place] in self.names):
             return False
+        if self._is_eaten(term, place, end):
+            return False
         if term.kind == "breed" and end == place + 1 and words[place] in COMMON_BREED_WORDS:
+            if words[place] in BREEDS_CALLED and self._is_called_so(term, place, end):
+                return False
             if following in _LAB_WORDS:
                 return False
             before = words[place - 1] if place else ""
@@ -878,6 +907,46 @@ class _Reader:
                 return not (before == "a" and words[place - 2 : place - 1] in (["to"], ["from"]))
             return False
         return True
+
+    def _is_called_so(self, term: Term, place: int, end: int) -> bool:
+        """`Rex, labrador 30 kg`: a name, where the sentence speaks of an animal of another kind."""
+        return self._said(place, end).istitle() and any(
+            other.kind in ("species", "breed") and (other.more if other.kind == "breed" else other.value) != term.more
+            for at in range(max(0, place - _NEARBY), min(len(self.words), end + _NEARBY))
+            if not place <= at < end
+            and self.words[at] in self.known.root
+            and self.sentences[at] == self.sentences[place]
+            for other in (meant(self.known, self.words, at) or ((), 0))[0]
+        )
+
+    def _is_eaten(self, term: Term, place: int, end: int) -> bool:
+        """Whether it is food, prey or whoever bit the patient: `chicken jerky`, `ate a rabbit`, `bitten by a dog`."""
+        words = self.words
+        following = words[end] if end < len(words) else ""
+        ahead = words[place - 1] if place else ""
+        if following in _FOODS and ahead not in ("my", "our"):
+            return True
+        species = str(term.more if term.kind == "breed" else term.value)
+        at = place - 1
+        while at >= max(0, place - _HELPINGS_MAX) and words[at] in _HELPINGS:
+            at -= 1
+        lead = words[at] if at >= 0 else ""
+        if lead == "by" and at and words[at - 1] in _HURT_BY:
+            return True
+        if species in _NEVER_PREY and following not in _PARTS_EATEN:
+            return False
+        if following == "gefressen" and ahead in _HELPINGS:
+            return True
+        if lead in _DEVOURED and (at < place - 1 or lead != "had"):
+            return True
+        if following in _PARTS_EATEN and not _DEVOURED.isdisjoint(words[max(0, place - _NEARBY) : place]):
+            return ahead not in ("my", "our")
+        return (
+            words[place] in _MEATS and end == place + 1 and ahead not in _ITS_OWN
+            and not ("0" <= ahead[:1] <= "9" or "0" <= following[:1] <= "9" or ahead in _UNITS)
+            and ("my" in self.bag or "our" in self.bag)
+            and not _EATERS.isdisjoint(self.bag)
+        )  # fmt: skip
 
     def _next_is_animal(self, end: int) -> bool:
         if end >= len(self.words):

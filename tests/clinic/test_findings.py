@@ -76,6 +76,8 @@ def test_the_place_of_a_sign_is_where_it_is_written(records: Records) -> None:
         ("what are the signs of bloat?", "asked"),
         ("My friend's dog has a seizure. My dog is fine.", "another_animal"),
         ("no blood in her urine", "denied"),
+        ("my dog is twitching in his sleep", "asleep"),
+        ("my cat keeps twitching while she is asleep", "asleep"),
     ],
 )
 def test_a_flag_named_in_another_sense_is_told_and_not_raised(text: str, why: str, records: Records) -> None:
@@ -84,6 +86,19 @@ def test_a_flag_named_in_another_sense_is_told_and_not_raised(text: str, why: st
     assert raised == ()
     assert {row["why"] for row in left} == {why}
     assert all(text[slice(*row["span"])] for row in left)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "he is twitching in his sleep and i can't wake him",
+        "she was sleeping and started twitching all over",
+        "he has a seizure in his sleep",
+        "he is twitching. He breathes well in his sleep.",
+    ],
+)
+def test_only_what_is_dreamt_is_left_asleep(text: str, records: Records) -> None:
+    assert flags_in(read(text, records), records)[0]
 
 
 def test_words_of_one_sentence_join_to_a_flag_and_those_far_apart_do_not(records: Records) -> None:

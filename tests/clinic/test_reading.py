@@ -590,3 +590,44 @@ def test_a_question_about_a_dose_stays_one_whatever_verb_follows(text: str, reco
 def test_what_was_eaten_years_ago_is_history(text: str, happened: bool, records: Records) -> None:
     """Never where the sentence speaks of now as well."""
     assert any(row["status"] == "happened" for row in one(text, records)["exposures"]) == happened
+
+
+@pytest.mark.parametrize(
+    ("text", "species"),
+    [
+        # a name that is a breed too
+        ("Rex, labrador 30 kg, carprofen dose", ["dog"]),
+        ("Rex, 30 kg labrador, carprofen dose", ["dog"]),
+        ("My rex is not eating", ["rabbit"]),
+        ("Rex rabbit 2 kg", ["rabbit"]),
+        ("Rex 2 kg", ["rabbit"]),
+        ("Boxer 30 kg and cat 4 kg", ["dog", "cat"]),
+        # food and prey
+        ("my dog ate a rabbit", ["dog"]),
+        ("my cat caught a dead mouse", ["cat"]),
+        ("can my dog eat chicken jerky", ["dog"]),
+        ("is chicken ok for my dog", ["dog"]),
+        ("my cat ate duck \u00e0 l'orange", ["cat"]),
+        ("i feed my dog boiled chicken and rice", ["dog"]),
+        ("my dog ate 3 chicken wings", ["dog"]),
+        ("my cat drank cow milk", ["cat"]),
+        ("mon chien a mang\u00e9 un lapin", ["dog"]),
+        ("mein hund hat ein kaninchen gefressen", ["dog"]),
+        ("my dog licked a frog", ["dog"]),
+        # who bit
+        ("my cat was attacked by a dog", ["cat"]),
+        ("snake bite dog 20 kg", ["dog"]),
+        ("my rabbit was attacked by my dog", ["rabbit", "dog"]),
+        # those that are patients
+        ("my rabbit ate chocolate", ["rabbit"]),
+        ("the chocolate was eaten by my dog", ["dog"]),
+        ("my chicken's wing is broken", ["chicken"]),
+        ("my dog and my chicken are sick", ["dog", "chicken"]),
+        ("dog 12 kg and chicken 2 kg", ["dog", "chicken"]),
+        ("lily exposure cat 4 kg", ["cat"]),
+        ("goat milk withdrawal of ivermectin", ["goat"]),
+        ("my snake won't eat mice", ["snake"]),
+    ],
+)
+def test_food_prey_and_names_are_no_patients(text: str, species: list[str], records: Records) -> None:
+    assert [animal.species for animal in read(text, records).animals] == species
