@@ -11,6 +11,7 @@ import re
 import secrets
 import string
 from collections.abc import Iterable
+from hashlib import sha256
 
 from app.base.errors import Unauthenticated
 
@@ -30,14 +31,16 @@ class Pepper:
     def __init__(self, master_key: bytes) -> None:
         assert master_key
         self._check = hmac.digest(master_key, b"vetx api key check characters", "sha256")
-        self._store = hmac.digest(master_key, b"vetx api key digest", "sha256")
+        self._store = hmac.new(hmac.digest(master_key, b"vetx api key digest", "sha256"), digestmod=sha256)
 
     def __repr__(self) -> str:
         return "Pepper()"
 
     def digest(self, plain: bytes) -> bytes:
         """What is stored of a key: 32 bytes that can't be turned back."""
-        return hmac.digest(self._store, plain, "sha256")
+        keyed = self._store.copy()
+        keyed.update(plain)
+        return keyed.digest()
 
     def mint(self) -> str:
         """A new key: 178 random bits."""

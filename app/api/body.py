@@ -84,7 +84,7 @@ async def raw_body(request: Request[Any, Any, Any]) -> bytes:
         TooLarge: more than 64 MiB.
         ClientGone: the client hung up before it was whole.
     """
-    declared = request.headers.get("content-length", "")
+    declared = header(request.scope, b"content-length") or b""
     if declared.isdigit() and int(declared) > BODY_BYTES_MAX:
         raise _too_large()
     pieces: list[bytes] = []

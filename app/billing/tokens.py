@@ -252,7 +252,7 @@ class Meter:
         self._tokens = tokens
         self._tokens_max = tokens_max
         self._channels: dict[int | None, _Channel] = {}
-        self._at_most = 0
+        self._at_most: int | None = 0  # None until somebody asks again
 
     def feed(self, text: str, channel: int | None = None) -> str:
         """The part of `text` that fits; all of it, until the answer is full.
@@ -266,6 +266,8 @@ class Meter:
         at = self._channels.get(channel)
         if at is None:
             at = self._channels[channel] = _Channel()
+        if self._at_most is None:
+            self._at_most = sum(one.bound(self._tokens) for one in self._channels.values())
         if self._at_most + size <= self._tokens_max:
             self._at_most += size
             at.append(text, size)
@@ -291,7 +293,7 @@ class Meter:
             return text
         at.append(text, size)
         at.tail_tokens = counted
-        self._at_most = sum(channel.bound(self._tokens) for channel in self._channels.values())
+        self._at_most = None
         return text
 
     def _longest_that_fits(self, text: str, start: int, room: int) -> str:

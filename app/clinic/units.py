@@ -69,6 +69,8 @@ def fold(words: str) -> str:
     """A name as every index holds it: lower case, no accents, no marks, hyphens and slashes as single spaces."""
     if words.isascii():
         plain = words.lower()
+        if plain.isalnum():
+            return plain
     else:
         decomposed = unicodedata.normalize("NFKD", words.casefold())
         plain = "".join(mark for mark in decomposed if not unicodedata.combining(mark))
