@@ -25,7 +25,7 @@ Place = tuple[int, int]
 _ENDS = frozenset((".", "!", "?", "\n", "\u3002", "\uff01", "\uff1f", "|"))
 _CLAUSES = frozenset(
     (",", ";", ":", "(", ")", "\uff0c", "\uff1b", "\u3001", "but", "however", "although", "though", "pero", "mais",
-     "aber", "mas", "sino", "\u4f46", "and", "y", "et", "und", "e")
+     "aber", "mas", "sino", "\u4f46", "and", "y", "et", "und", "e", *_ENDS)
 )  # fmt: skip
 _BREAKS = frozenset(
     ("but", "however", "although", "though", "except", "now", "then", "because", "since", "so", "just", "still", "yet",
@@ -126,6 +126,7 @@ _WAKING = vocabulary(
 _DREAMT = ("twitch", "jerk", "paddl", "kick", "trembl", "tremor", "zuck", "zitter", "tressau", "tembl", "trem")
 _SLEEP_REACH = 5
 _GROUP_REACH = 12
+_CLAUSE_REACH = 60
 _NEARBY = 24
 
 
@@ -155,6 +156,7 @@ class _Text:
 
     def __init__(self, words: list[str]) -> None:
         self.words = words
+        self._marks: dict[frozenset[str], list[int]] = {}
 
     # Most texts ask for few of these.
 
@@ -202,15 +204,14 @@ class _Text:
         ]
 
     def bounds(self, place: int, marks: frozenset[str]) -> Place:
-        """The words around `place` up to the next of `marks`, at most 60 either way."""
-        words = self.words
-        start = place
-        while start > 0 and words[start - 1] not in marks and words[start - 1] not in _ENDS and place - start < 60:
-            start -= 1
-        end = place
-        while end < len(words) and words[end] not in marks and words[end] not in _ENDS and end - place < 60:
-            end += 1
-        return start, end
+        """The words around `place` between two of `marks`, at most 60 either way."""
+        if marks not in self._marks:
+            self._marks[marks] = [at for at, word in enumerate(self.words) if word in marks]
+        found = self._marks[marks]
+        following = bisect_left(found, place)
+        start = found[following - 1] + 1 if following else 0
+        end = found[following] if following < len(found) else len(self.words)
+        return max(start, place - _CLAUSE_REACH), min(end, place + _CLAUSE_REACH)
 
     def state(self, start: int, end: int, own: frozenset[int] = frozenset()) -> State:
         """In which sense the words from `start` to before `end` stand there; `own` negators belong to the phrase."""

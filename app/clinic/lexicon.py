@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -106,28 +107,27 @@ _CUT_CHARACTERS_MAX = 24
 class Places:
     """Where the words of a text stand; found out when first asked."""
 
-    __slots__ = ("_cuts", "_pieces", "_spans")
+    __slots__ = ("_cuts", "_letters", "_pieces", "_words")
 
     def __init__(self, pieces: list[str], cuts: list[_Cut]) -> None:
         self._pieces = pieces
         self._cuts = cuts
-        self._spans: list[tuple[int, int]] = []
-
-    @property
-    def spans(self) -> list[tuple[int, int]]:
-        """Start and end of every word, in characters."""
-        if not self._spans:
-            at, spans = 0, self._spans
-            for piece, (_, cut) in zip(self._pieces, self._cuts, strict=True):
-                for start, end in cut:
-                    spans.append((at + start, at + end))
-                at += len(piece) + 1
-        return self._spans
+        self._words: list[int] = []  # how many words and letters there are before a piece
+        self._letters: list[int] = []
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Characters from word `start` to before word `end`."""
-        spans = self.spans
-        return spans[start][0], spans[end - 1][1]
+        first = self._span(start)
+        return first[0], first[1] if end == start + 1 else self._span(end - 1)[1]
+
+    def _span(self, word: int) -> tuple[int, int]:
+        if not self._words:
+            self._words = list(accumulate(map(len, map(_WORDS_OF, self._cuts)), initial=0))
+            self._letters = list(accumulate(map(len, self._pieces), initial=0))
+        piece = bisect_right(self._words, word) - 1
+        at = self._letters[piece] + piece
+        start, end = self._cuts[piece][1][word - self._words[piece]]
+        return at + start, at + end
 
 
 def scan(text: str) -> tuple[list[str], Places]:
@@ -165,7 +165,8 @@ def _cut(piece: str) -> _Cut:
 def tokens(text: str) -> tuple[list[str], list[int], list[int]]:
     """The same, with the start and end of each word."""
     words, places = scan(text)
-    return words, [start for start, _ in places.spans], [end for _, end in places.spans]
+    spans = [places.span(place, place + 1) for place in range(len(words))]
+    return words, [start for start, _ in spans], [end for _, end in spans]
 
 
 class Term(NamedTuple):

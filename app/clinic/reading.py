@@ -771,7 +771,7 @@ class _Reader:
         current = 0
         for place in [] if _ENDS.isdisjoint(self.bag) else [place for place, word in enumerate(words) if word in _ENDS]:
             if words[place] == "." and place and words[place - 1] in _SOFT and place + 1 < len(words):
-                start = self.places.spans[place + 1][0]
+                start, _ = self.places.span(place + 1, place + 2)
                 if self.text[start : start + 1].islower() or self.text[start : start + 1].isdigit():
                     continue
             numbers += [current] * (place + 1 - len(numbers))
