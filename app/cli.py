@@ -55,7 +55,7 @@ from app.clinic.questions import (
     TriageBody,
 )
 from app.main import ROOT, configure_logging, open_house, read_catalogue
-from app.media.pictures import real_format
+from app.media.uploads import MEDIA_TYPES, real_format
 from app.storage import embedded, migrate
 from app.storage.engine import Database
 from app.turns.chat import Turn, begin
@@ -632,9 +632,12 @@ def _content(words: str, images: tuple[Path, ...]) -> str | list[dict[str, Any]]
             data = image.read_bytes()
         except OSError as error:
             raise click.BadParameter(f"{image}: {error.strerror}.") from None
-        kind = (real_format(data) or "jpeg").lower()
-        url = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-        parts.append({"type": "image_url", "image_url": {"url": url}})
+        media_type = MEDIA_TYPES.get(real_format(data) or "", "application/dicom")  # which alone may lack its mark
+        url = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+        if media_type == MEDIA_TYPES["pdf"]:
+            parts.append({"type": "file", "file": {"file_data": url}})
+        else:
+            parts.append({"type": "image_url", "image_url": {"url": url}})
     return parts
 
 

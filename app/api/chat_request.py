@@ -74,9 +74,30 @@ class ImagePart(_Open):
     image_url: ImageUrl
 
 
+class FileData(_Open):
+    """A PDF or DICOM file, or a picture, as a data URL. Its name is not used: it may name people."""
+
+    filename: Annotated[str, Field(max_length=1_024)] | None = None
+    file_data: str = Field(description="`data:application/pdf;base64,…` or `data:application/dicom;base64,…`.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_id(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("file_id") is not None:
+            raise ValueError("no files are kept here; send the file itself as file_data instead of a file_id")
+        return given
+
+
+class FilePart(_Open):
+    """A file."""
+
+    type: Literal["file"]
+    file: FileData
+
+
 def _which_part(value: Any) -> str:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return f"({kind})" if kind in ("text", "image_url") else "(other)"
+    return f"({kind})" if kind in ("text", "image_url", "file") else "(other)"
 
 
 class OtherPart(_Open):
@@ -86,12 +107,13 @@ class OtherPart(_Open):
 
     @model_validator(mode="after")
     def _refuse(self) -> OtherPart:
-        raise ValueError(f"a part of type {self.type[:40]!r} is not taken here; send text and image_url parts")
+        raise ValueError(f"a part of type {self.type[:40]!r} is not taken here; send text, image_url and file parts")
 
 
 Part = Annotated[
     Annotated[TextPart, Tag("(text)")]
     | Annotated[ImagePart, Tag("(image_url)")]
+    | Annotated[FilePart, Tag("(file)")]
     | Annotated[OtherPart, Tag("(other)")],
     Discriminator(_which_part),
 ]
@@ -168,6 +190,8 @@ class ChatMessage(_Open):
                 parts.append(Text(part.text))
             elif isinstance(part, ImagePart):
                 parts.append(PictureUrl(part.image_url.url, f"messages[{index}].content[{number}].image_url.url"))
+            elif isinstance(part, FilePart):
+                parts.append(PictureUrl(part.file.file_data, f"messages[{index}].content[{number}].file.file_data"))
         calls = tuple(ToolCall(c.id, c.function.name, c.function.arguments) for c in self.tool_calls or ())
         return Message(self.role, tuple(parts), self.name, calls, self.tool_call_id)
 

@@ -49,7 +49,7 @@ class Text:
 
 @record(frozen=True, slots=True)
 class PictureUrl:
-    """A picture as the caller sent it: a data URL, not yet looked at."""
+    """A picture, PDF or DICOM file as the caller sent it: a data URL, not yet looked at."""
 
     url: str
     param: str
@@ -65,7 +65,10 @@ class Picture:
         media_type: of `data`.
         width, height: of `data` [px]; the longest side is at most 1568.
         tokens: what it counts for: ceil(width x height / 750), at most 3279.
-        facts: the row of `vetx.images[]`, JSON-ready: {index, kind, format, width, height, tokens, quality, notes[]}.
+        facts: the row of `vetx.images[]`, JSON-ready: {index, kind, declared, format, width, height, tokens, quality,
+            retake, measures, page, pages, frame, frames, dicom, notes[]}.
+        fine: of what looks written, grey JPEG bytes with up to 2200 px on the longest side, for reading; else empty.
+        words: the text layer of a PDF's page. Data, like every word in a picture; never instruction.
     """
 
     data: bytes
@@ -74,6 +77,8 @@ class Picture:
     height: int
     tokens: int
     facts: Json
+    fine: bytes = b""
+    words: str = ""
 
 
 @record(frozen=True, slots=True)

@@ -89,6 +89,13 @@ class Clinic:
         """Our system message: fixed rules, these animals' rules, then what was read and computed."""
         return render_prompt(facts, self._prompts, has_pictures)
 
+    def animal_named(self, species: str | None, breed: str | None) -> Json:
+        """Species and breed by the records' names; None for words that no record knows."""
+        kind = self.records.species_named(species or "")
+        breeds = self.records.breeds_named(breed or "", kind.name if kind else None)
+        one = breeds[0] if len({row.species for row in breeds}) == 1 else None
+        return {"species": kind.name if kind else one and one.species, "breed": one and one.name}
+
     def guard(self, facts: Facts) -> SafetyGuard:
         """A guard for one answer of any model."""
         return SafetyGuard(facts, self.records, facts.audience)

@@ -1,5 +1,5 @@
 """Pixels: check uploads, size and re-encode pictures."""
 
-from app.media.pictures import Pictures, tokens_of
+from app.media.pictures import Pictures, described, tokens_of
 
-__all__ = ["Pictures", "tokens_of"]
+__all__ = ["Pictures", "described", "tokens_of"]

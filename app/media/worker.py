@@ -1,8 +1,9 @@
-"""Decodes one picture after another in a process of its own: the only place where a caller's pixels are decoded.
+"""Decodes one file after another in a process of its own: the only place where a caller's pixels are decoded.
 
-Run as a script, without the rest of vetx, so that it starts small. Reads frames from stdin and answers on stdout:
-8 bytes (two big-endian lengths), a JSON head, a payload. A head in is {"real": "JPEG"}, the payload the file's bytes. A
-head out is either {"error": code, "message": str} or the facts of the picture, with the re-encoded bytes as payload.
+Reads frames from stdin and answers on stdout: 8 bytes (two big-endian lengths), a JSON head, a payload. The first
+answer says that it is ready. A head in is {"format", "frame", "page"}, the payload the file's bytes. A head out is
+{"error": code, "message": str} or {"facts", "sizes"}, each with the process's own `used_s` of processor time; the
+payload is the picture, then the finer grey one.
 """
 
 from __future__ import annotations
@@ -10,133 +11,93 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import struct
 import sys
-import warnings
+import time
 from typing import Any, BinaryIO
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile
 
-SIDE_PX_MAX = 1568
-SIDE_PX_MIN = 16
-PIXELS_MAX = {"JPEG": 50_000_000}
-PIXELS_MAX_OTHER = 24_000_000
-ADDRESS_SPACE_BYTES_MAX = 900 * 1024 * 1024
-WHITE = (255, 255, 255)
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What turns a picture upright, by its Exif orientation."""
-DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+from app.media.containers import RefusedPicture
+from app.media.quality import judged, measured
+from app.media.raster import SIDE_PX_MAX, fitted, opened
+
+MEMORY_BYTES_MAX = 480 * 1024 * 1024
+"""Of data this process may hold; 500 MB with what the libraries' own pages take."""
+FINE_PX_MAX = 2_200
 
 
-class RefusedPicture(Exception):
-    """This picture is not taken; `code` is one of API.md's."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-def bound_memory() -> None:
-    """Let an allocation beyond the bound fail in this process instead of pressing on the machine."""
+def bound_process() -> None:
+    """Let an allocation beyond the bound fail in this process, and let those who answer requests go first."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES_MAX, ADDRESS_SPACE_BYTES_MAX))
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(5)
 
 
-def check_header(image: Image.Image, real: str) -> None:
-    """Refuse by the size that the header states, before anything is decoded."""
-    width, height = image.size
-    limit = PIXELS_MAX.get(real, PIXELS_MAX_OTHER)
-    if width * height > limit:
-        raise RefusedPicture(
-            "image_too_large",
-            f"has {width} x {height} pixels; send at most {limit // 1_000_000} megapixels as {real}",
-        )
-    if min(width, height) < SIDE_PX_MIN:
-        raise RefusedPicture(
-            "image_too_small", f"has {width} x {height} pixels; each side must have at least {SIDE_PX_MIN}"
-        )
-
-
-def fitted(width: int, height: int) -> tuple[int, int]:
-    """The size with the same aspect whose longest side is at most 1568 px."""
-    longest = max(width, height)
-    if longest <= SIDE_PX_MAX:
-        return width, height
-    return max(1, round(width * SIDE_PX_MAX / longest)), max(1, round(height * SIDE_PX_MAX / longest))
-
-
-def flat_rgb(image: Image.Image) -> Image.Image:
-    """8-bit grey or RGB: 16-bit grey scaled (not clipped), transparency on white."""
-    if image.mode in DEEP_GREY:
-        low, high = image.convert("F").getextrema()
-        span = 65535.0 if image.mode.startswith("I;16") else max(float(str(high)) - float(str(low)), 1.0)
-        offset = 0.0 if image.mode.startswith("I;16") else float(str(low))
-        return image.convert("F").point(lambda value: (value - offset) * (255.0 / span)).convert("L")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or (image.mode == "P" and "transparency" in image.info):
-        clear = image.convert("RGBA")
-        ground = Image.new("RGB", clear.size, WHITE)
-        ground.paste(clear, mask=clear.getchannel("A"))
-        return ground
-    return image if image.mode in ("L", "RGB") else image.convert("RGB")
-
-
-def reencode(data: bytes, real: str) -> tuple[dict[str, Any], bytes]:
-    """The facts of a picture and its pixels, upright, shrunk, without any metadata, as JPEG.
+def decoded(head: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
+    """The facts of a picture and its pixels, upright, shrunk, without any metadata, as JPEG; finer in grey if written.
 
     Raises:
-        RefusedPicture: broken, too large, too small.
+        RefusedPicture: broken, too large, too small, or nothing to look at.
     """
+    real = head["format"]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image: Image.Image = Image.open(io.BytesIO(data), formats=[real])
-            check_header(image, real)
-            stated_width, stated_height = image.size
-            frames = int(getattr(image, "n_frames", 1)) if real == "GIF" else 1
-            if isinstance(image, ImageFile.ImageFile) and real == "JPEG":
-                image.draft(None, fitted(stated_width, stated_height))
-            image.load()
-            orientation = image.getexif().get(0x0112, 1)
-            image = flat_rgb(image)
-            size = fitted(*image.size)
-            if size != image.size:
-                image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-            if orientation in UPRIGHT:
-                image = image.transpose(UPRIGHT[orientation])
+        if real == "dicom":
+            from app.media import dicom
+
+            image, facts = dicom.opened(data, head.get("frame"))
+        elif real == "pdf":
+            from app.media import pdf
+
+            image, facts = pdf.opened(data, head.get("page", 0), FINE_PX_MAX)
+        else:
+            image, facts = opened(data, real, head.get("frame"))
+        return _finished(image, facts, real)
     except RefusedPicture:
         raise
     except MemoryError:
         raise RefusedPicture("image_too_large", "needs more memory than a picture may; send a smaller one") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, struct.error):
-        raise RefusedPicture("invalid_image", "is broken or cut short; send the whole file") from None
     except Exception:
-        raise RefusedPicture("invalid_image", "can't be decoded; save it again as JPEG or PNG") from None
-    out = io.BytesIO()
-    clean = Image.frombytes(image.mode, image.size, image.tobytes())
-    clean.save(out, "JPEG", quality=88 if real == "JPEG" else 92, subsampling=0 if real != "JPEG" else 2)
-    turned = orientation in (5, 6, 7, 8)
-    facts = {
-        "source_width": stated_height if turned else stated_width,
-        "source_height": stated_width if turned else stated_height,
-        "width": clean.width,
-        "height": clean.height,
-        "frames": frames,
-        "turned": orientation in UPRIGHT,
+        # Decoders raise whatever they like on a broken file.
+        raise RefusedPicture("invalid_image", "is broken or cut short; send the whole file") from None
+
+
+def _finished(image: Image.Image, facts: dict[str, Any], real: str) -> tuple[dict[str, Any], bytes, bytes]:
+    source = image
+    size = fitted(*image.size)
+    if size != image.size:
+        # Of a JPEG that the decoder has shrunk already, HAMMING is as sharp as the slower ones.
+        way = Image.Resampling.HAMMING if real == "jpeg" else Image.Resampling.LANCZOS
+        image = image.resize(size, way, reducing_gap=2.0)
+    measures = measured(image)
+    kind = facts.setdefault("kind", "radiograph_like" if measures.looks_radiographic else "photo")
+    facts["width"], facts["height"] = image.size
+    facts["quality"], facts["retake"] = judged(measures, kind, max(facts["source_width"], facts["source_height"]))
+    facts["measures"] = {
+        "blur": measures.blur,
+        "brightness": measures.mean,
+        "contrast": measures.spread,
+        "burnt_out_share": measures.clipped_share,
     }
-    return facts, out.getvalue()
+    fine = b""
+    if max(source.size) > SIDE_PX_MAX and (kind == "document" or (kind == "photo" and measures.looks_written)):
+        fine = _jpeg(source.convert("L").resize(fitted(*source.size, FINE_PX_MAX), Image.Resampling.HAMMING), 85, 0)
+    return facts, _jpeg(image, *((88, 2) if real == "jpeg" else (92, 0))), fine
 
 
-def read_exactly(stream: BinaryIO, count: int) -> bytes:
+def _jpeg(image: Image.Image, quality: int, subsampling: int) -> bytes:
+    out = io.BytesIO()
+    image.info = {}  # comments and profiles would be written
+    image.save(out, "JPEG", quality=quality, subsampling=subsampling)
+    return out.getvalue()
+
+
+def _read_exactly(stream: BinaryIO, count: int) -> bytes:
     """`count` bytes, or EOFError."""
     data = stream.read(count)
     if len(data) != count:
@@ -144,27 +105,36 @@ def read_exactly(stream: BinaryIO, count: int) -> bytes:
     return data
 
 
+def _write(sink: BinaryIO, head: dict[str, Any], payload: bytes = b"") -> None:
+    encoded = json.dumps({**head, "used_s": time.process_time()}).encode()
+    sink.write(struct.pack(">II", len(encoded), len(payload)) + encoded + payload)
+    sink.flush()
+
+
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Answer frames until the other side closes."""
+    """Say that it is ready, then answer frames until the other side closes."""
+    _write(sink, {})
     while True:
         try:
-            head_length, payload_length = struct.unpack(">II", read_exactly(source, 8))
-            head = json.loads(read_exactly(source, head_length))
-            payload = read_exactly(source, payload_length)
+            head_length, payload_length = struct.unpack(">II", _read_exactly(source, 8))
+            head = json.loads(_read_exactly(source, head_length))
+            payload = _read_exactly(source, payload_length)
         except EOFError:
             return
         try:
-            answer, picture = reencode(payload, head["real"])
+            facts, picture, fine = decoded(head, payload)
         except RefusedPicture as refused:
-            answer, picture = {"error": refused.code, "message": str(refused)}, b""
-        encoded = json.dumps(answer).encode()
-        sink.write(struct.pack(">II", len(encoded), len(picture)) + encoded + picture)
-        sink.flush()
+            _write(sink, {"error": refused.code, "message": str(refused)})
+            continue
+        _write(sink, {"facts": facts, "sizes": [len(picture), len(fine)]}, picture + fine)
 
 
-if __name__ == "__main__":
-    bound_memory()
+def main() -> None:
+    """Serve stdin."""
+    bound_process()
     Image.MAX_IMAGE_PIXELS = None  # our own check is stricter, and comes first
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    Image.init()
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    # A library's message must not end up between our frames.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, answers)

@@ -451,7 +451,7 @@ class _Home:
             pid = int((self.cluster / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
         except (FileNotFoundError, ValueError):
             return None
-        import psutil  # type: ignore[import-untyped]  # 50 ms, and a server that answers never needs it
+        import psutil  # 50 ms, and a server that answers never needs it
 
         try:
             process = psutil.Process(pid)

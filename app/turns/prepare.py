@@ -15,6 +15,8 @@ from app.base.messages import Ask, Facts, Message, Picture, PictureUrl
 from app.base.record import record
 from app.billing.prices import quote_for
 from app.billing.tokens import INLINE_CHARACTERS_MAX
+from app.clinic import Clinic
+from app.media import described
 from app.turns.forms import Form, form_of
 from app.turns.house import House
 
@@ -69,18 +71,20 @@ async def prepare(ask: Ask, house: House) -> Ready:
     pictures: tuple[Picture, ...] = ()
     messages = ask.messages
     if has_pictures:
-        pictures = await house.pictures.check(
+        checked = await house.pictures.check(
             [part for message in ask.messages for part in message.parts if isinstance(part, PictureUrl)]
         )
-        if not model.sees_pictures:
-            pictures = tuple(_only_described(picture) for picture in pictures)
-        messages = _with_pictures(ask.messages, pictures)
+        files = [[_known(picture, model, house.clinic) for picture in file] for file in checked]
+        pictures = tuple(picture for file in files for picture in file)
+        messages = _with_pictures(ask.messages, files)
     facts = None
     system = ""
     today = utc_now().date()
     if model.veterinary:
         facts = await _assessed(ask, house.clinic.facts_for, ask, house.settings.jurisdiction, today)
         system = house.clinic.render_prompt(facts, has_pictures)
+        if pictures:
+            system = f"{system}\n\n## Pictures, as checked and measured\n{described(pictures)}"
     form = None
     if "response_format" in ask.passthrough:
         form = await _assessed(ask, form_of, ask, model, facts, house, today)
@@ -109,9 +113,17 @@ async def _assessed(ask: Ask, work: Callable[..., T], *given: Any) -> T:
     return await asyncio.to_thread(work, *given)
 
 
-def _only_described(picture: Picture) -> Picture:
-    notes = [*picture.facts["notes"], "No vision model is connected: nobody looked at the picture itself."]
-    return replace(picture, facts={**picture.facts, "notes": notes})
+def _known(picture: Picture, model: Model, clinic: Clinic) -> Picture:
+    """The picture with the animal that its file names in the clinic's words, and a note where nobody looks at it."""
+    facts = picture.facts
+    if "dicom" in facts:
+        animal = clinic.animal_named(facts["dicom"].get("species"), facts["dicom"].get("breed"))
+        kept = {name: value for name, value in facts["dicom"].items() if name not in animal}
+        facts = {**facts, "dicom": kept | {name: value for name, value in animal.items() if value is not None}}
+    if not model.sees_pictures:
+        unseen = "No vision model is connected: nobody looked at the picture itself."
+        facts = {**facts, "notes": [*facts["notes"], unseen]}
+    return replace(picture, facts=facts)
 
 
 async def _overhead(system: str, model: Model, prompt_tokens: int, house: House) -> int:
@@ -122,12 +134,14 @@ async def _overhead(system: str, model: Model, prompt_tokens: int, house: House)
     return await house.tokens.count_many([system])
 
 
-def _with_pictures(messages: Sequence[Message], pictures: Sequence[Picture]) -> tuple[Message, ...]:
-    left = deque(pictures)
+def _with_pictures(messages: Sequence[Message], files: Sequence[Sequence[Picture]]) -> tuple[Message, ...]:
+    left = deque(files)
     return tuple(
         replace(
             message,
-            parts=tuple(left.popleft() if isinstance(part, PictureUrl) else part for part in message.parts),
+            parts=tuple(
+                one for part in message.parts for one in (left.popleft() if isinstance(part, PictureUrl) else (part,))
+            ),
         )
         for message in messages
     )

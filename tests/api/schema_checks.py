@@ -24,7 +24,7 @@ BEYOND_JSON_SCHEMA = (
     ("/v1/clinic/calculate", r"inputs\..*"),
     ("/v1/clinic/triage", r"text"),
     ("/v1/clinic/differentials", r"signs|analytes(\[\d+\]\.\w+)?"),
-    ("/v1/(chat|estimate)", r"vetx\.patients?.*|messages\[\d+\]\.content\[\d+\]\.image_url\.url"),
+    ("/v1/(chat|estimate)", r"vetx\.patients?.*|messages\[\d+\]\.content\[\d+\]\.(image_url\.url|file(\.file_data)?)"),
     (
         "/v1/(chat|estimate)",
         r"logprobs|tool_choice|response_format(\.type|\.json_schema(\.name)?)?|max_(completion_)?tokens",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import os
+import signal
 import struct
 import zlib
 from collections.abc import AsyncIterator
@@ -14,7 +16,7 @@ from PIL import Image
 from app.base.errors import Invalid
 from app.base.messages import Picture, PictureUrl
 from app.media import Pictures, tokens_of
-from app.media.pictures import read_data_url
+from app.media.uploads import read_data_url
 
 PARAM = "messages[0].content[1].image_url.url"
 
@@ -50,29 +52,41 @@ def png_header(width: int, height: int) -> bytes:
 
 
 RED = Image.new("RGB", (640, 480), (200, 30, 30))
+HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAaFtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAADRp"
+    "bG9jAAAAAERAAAIAAQAAAAABxQABAAAAAAAAADsAAgAAAAACAAABAAAAAAAAAF4AAAA4aWluZgAAAAAAAgAAABVpbmZlAgAAAAABAABo"
+    "dmMxAAAAABVpbmZlAgAAAQACAABFeGlmAAAAAA5waXRtAAAAAAABAAAA4GlwcnAAAADAaXBjbwAAAHhodmNDAQNwAAAAkAAAAAAAHvAA"
+    "/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQArQgEBA3AAAAMAkAAAAwAAAwAeoDCBBZbqSSmubgIaDAgAAAMA"
+    "yAAAAwAIQGIAAQAHRAHBcrAiQAAAABNjb2xybmNseAABAA0ABoAAAAAUaXNwZQAAAAAAAABgAAAAQAAAABBwaXhpAAAAAAMICAgAAAAJ"
+    "aXJvdAMAAAAYaXBtYQAAAAAAAAABAAEFgQIDBIUAAAAaaXJlZgAAAAAAAAAOY2RzYwACAAEAAQAAAKFtZGF0AAAANygBrxOAw8N4TN//"
+    "Ciiv7W9X0OaRbmuec3Cub6555SsfittJJJGg4ANsisFAyXMzcAIWlVuXEUwAAAAGRXhpZgAATU0AKgAAAAgAAwEPAAIAAAAQAAAAMgES"
+    "AAMAAAABAAYAAIglAAQAAAABAAAAQgAAAABDYW1lcmFNYWtlck5hbWUAAAEAAQACAAAAAk4AAAAAAAAA"
+)
+"""96 x 64 px, red with a blue upper third, turned by its orientation; a camera's name and a place in its Exif."""
 
 
 @pytest.mark.parametrize(
     ("kind", "declared", "format_name"),
     [("JPEG", "image/jpeg", "jpeg"), ("JPEG", "image/jpg", "jpeg"), ("PNG", "image/png", "png"),
-     ("WEBP", "image/webp", "webp"), ("GIF", "image/gif", "gif")],
+     ("WEBP", "image/webp", "webp"), ("GIF", "image/gif", "gif"), ("TIFF", "image/tiff", "tiff"),
+     ("BMP", "image/bmp", "bmp"), ("AVIF", "image/avif", "avif"), ("PNG", "application/octet-stream", "png")],
 )  # fmt: skip
 async def test_each_format_comes_back_as_our_own_jpeg(
     pictures: Pictures, kind: str, declared: str, format_name: str
 ) -> None:
-    (picture,) = await pictures.check([url_of(file_of(RED, kind), declared)])
+    ((picture,),) = await pictures.check([url_of(file_of(RED, kind), declared)])
 
     assert (picture.media_type, opened(picture).format) == ("image/jpeg", "JPEG")
     assert (picture.width, picture.height) == (640, 480)
     assert picture.tokens == picture.facts["tokens"] == tokens_of(640, 480) == 410
-    assert picture.facts["format"] == format_name
+    assert (picture.facts["format"], picture.facts["declared"]) == (format_name, declared)
     red, green, _ = opened(picture).convert("RGB").getpixel((320, 240))  # type: ignore[misc]
     assert red > 150
     assert green < 80
 
 
 async def test_a_large_picture_is_shrunk_to_1568_px_with_its_aspect(pictures: Pictures) -> None:
-    (picture,) = await pictures.check([url_of(file_of(Image.new("RGB", (4000, 3000)), "JPEG"))])
+    ((picture,),) = await pictures.check([url_of(file_of(Image.new("RGB", (4000, 3000)), "JPEG"))])
 
     assert (picture.width, picture.height) == (1568, 1176)
     assert any("4000 x 3000" in note for note in picture.facts["notes"])
@@ -86,7 +100,7 @@ async def test_a_sideways_photo_is_turned_upright_and_loses_its_place_and_camera
     exif[0x010F] = "CameraMakerName"
     exif.get_ifd(0x8825)[1] = "N"
 
-    (picture,) = await pictures.check([url_of(file_of(image, "JPEG", exif=exif, comment=b"owner's address"))])
+    ((picture,),) = await pictures.check([url_of(file_of(image, "JPEG", exif=exif, comment=b"owner's address"))])
 
     assert (picture.width, picture.height) == (400, 600)
     red, green, blue = opened(picture).convert("RGB").getpixel((390, 300))  # type: ignore[misc]
@@ -96,18 +110,40 @@ async def test_a_sideways_photo_is_turned_upright_and_loses_its_place_and_camera
     assert b"owner's address" not in picture.data
 
 
+async def test_a_heic_photo_comes_upright_without_its_camera_and_place(pictures: Pictures) -> None:
+    assert b"CameraMakerName" in HEIC
+
+    ((picture,),) = await pictures.check([url_of(HEIC, "image/heic")])
+
+    assert (picture.facts["format"], picture.width, picture.height) == ("heic", 64, 96)
+    red, green, blue = opened(picture).convert("RGB").getpixel((58, 48))  # type: ignore[misc]
+    assert (red < 90, green < 90, blue > 150) == (True, True, True), "the top edge is now on the right"
+    assert b"CameraMakerName" not in picture.data
+    assert not opened(picture).getexif()
+
+
+@pytest.mark.parametrize(("kind", "declared"), [("JPEG", "image/png"), ("PNG", "image/jpeg"), ("WEBP", "image/heic")])
+async def test_a_picture_declared_as_another_is_read_as_what_it_is_and_says_so(
+    pictures: Pictures, kind: str, declared: str
+) -> None:
+    ((picture,),) = await pictures.check([url_of(file_of(RED, kind), declared)])
+
+    assert (picture.facts["declared"], picture.facts["format"]) == (declared, kind.lower())
+    assert any(declared in note and kind in note for note in picture.facts["notes"])
+
+
 async def test_16_bit_grey_is_scaled_not_clipped(pictures: Pictures) -> None:
     ramp = Image.new("I;16", (256, 64))
     ramp.putdata([column * 257 for _ in range(64) for column in range(256)])
 
-    (picture,) = await pictures.check([url_of(file_of(ramp, "PNG"), "image/png")])
+    ((picture,),) = await pictures.check([url_of(file_of(ramp, "PNG"), "image/png")])
 
     grey = opened(picture).convert("L")
     assert abs(int(grey.getpixel((128, 32))) - 128) <= 3  # type: ignore[arg-type]
 
 
 async def test_transparency_becomes_white(pictures: Pictures) -> None:
-    (picture,) = await pictures.check([url_of(file_of(Image.new("RGBA", (100, 100)), "PNG"), "image/png")])
+    ((picture,),) = await pictures.check([url_of(file_of(Image.new("RGBA", (100, 100)), "PNG"), "image/png")])
 
     assert min(opened(picture).convert("RGB").getpixel((50, 50))) > 250  # type: ignore[type-var,arg-type]
 
@@ -116,9 +152,22 @@ async def test_an_animation_gives_its_first_frame_and_says_so(pictures: Pictures
     frames = [Image.new("RGB", (64, 64), colour) for colour in ("green", "red", "blue")]
     data = file_of(frames[0], "GIF", save_all=True, append_images=frames[1:])
 
-    (picture,) = await pictures.check([url_of(data, "image/gif")])
+    ((picture,),) = await pictures.check([url_of(data, "image/gif")])
 
-    assert any("3 frames" in note for note in picture.facts["notes"])
+    assert (picture.facts["frame"], picture.facts["frames"]) == (1, 3)
+    assert any("Frame 1 of 3" in note for note in picture.facts["notes"])
+
+
+async def test_the_frame_that_is_asked_for_is_taken(pictures: Pictures) -> None:
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("green", "red", "blue")]
+    data = file_of(frames[0], "GIF", save_all=True, append_images=frames[1:])
+
+    ((picture,),) = await pictures.check([url_of(data, "image/gif;frame=3")])
+
+    red, _, blue = opened(picture).convert("RGB").getpixel((32, 32))  # type: ignore[misc]
+    assert (red < 60, blue > 200) == (True, True)
+    with pytest.raises(Invalid, match="frame 4 is not one of them"):
+        await pictures.check([url_of(data, "image/gif;frame=4")])
 
 
 @pytest.mark.parametrize(
@@ -127,7 +176,7 @@ async def test_an_animation_gives_its_first_frame_and_says_so(pictures: Pictures
         ("https://example.org/dog.jpg", "image_url_not_allowed"),
         ("http://127.0.0.1/", "image_url_not_allowed"),
         ("", "image_url_not_allowed"),
-        ("data:image/bmp;base64,Qk0=", "unsupported_image_format"),
+        ("data:image/svg+xml;base64,PHN2Zz4=", "unsupported_image_format"),
         ("data:text/html;base64,PGI+", "unsupported_image_format"),
         ("data:image/jpeg,abc", "invalid_image"),
         ("data:image/jpeg;base64", "invalid_image"),
@@ -136,7 +185,9 @@ async def test_an_animation_gives_its_first_frame_and_says_so(pictures: Pictures
         ("data:image/jpeg;base64,é", "invalid_image"),
         ("data:image/jpeg;base64,AAAA", "unsupported_image_format"),
         ("data:image/jpeg;base64,/9j/4AA", "invalid_image"),
-        ("data:image/png;base64," + base64.b64encode(file_of(RED, "JPEG")).decode(), "invalid_image"),
+        ("data:application/pdf;base64," + base64.b64encode(file_of(RED, "JPEG")).decode(), "invalid_image"),
+        ("data:application/dicom;base64," + base64.b64encode(file_of(RED, "JPEG")).decode(), "invalid_image"),
+        ("data:image/png;base64," + base64.b64encode(b"%PDF-1.4 ").decode(), "invalid_image"),
         ("data:image/jpeg;base64," + "A" * 28_000_000, "image_too_large"),
     ],
 )
@@ -174,7 +225,7 @@ async def test_the_next_picture_is_served_after_a_refused_one(pictures: Pictures
     with pytest.raises(Invalid):
         await pictures.check([url_of(png_header(30_000, 30_000), "image/png")])
 
-    (picture,) = await pictures.check([url_of(file_of(RED, "PNG"), "image/png")])
+    ((picture,),) = await pictures.check([url_of(file_of(RED, "PNG"), "image/png")])
 
     assert picture.width == 640
 
@@ -190,12 +241,10 @@ async def test_more_than_20_pictures_are_refused_naming_the_first_too_many(pictu
 
 async def test_a_worker_killed_while_idle_is_replaced(pictures: Pictures) -> None:
     await pictures.check([url_of(file_of(RED, "PNG"), "image/png")])
-    process = pictures._all[0]._process
-    assert process is not None
-    process.kill()
-    await process.wait()
+    (pid,) = pictures.processes.pids()
+    os.kill(pid, signal.SIGKILL)
 
-    (picture,) = await pictures.check([url_of(file_of(RED, "PNG"), "image/png")])
+    ((picture,),) = await pictures.check([url_of(file_of(RED, "PNG"), "image/png")])
 
     assert picture.width == 640
 
