@@ -169,6 +169,7 @@ class Facts:
 
     Attributes:
         analytes, patterns: rows of `labs`, each with `patient`; `flag` is None where nothing on record tells.
+        differentials: answers of `differentials`, of a question about signs, each with `patient`, `findings`.
         vitals: rows of `triage`, each with `patient`: {name, value, unit, comparator, interval, flag, level, ...}.
     """
 
@@ -188,6 +189,7 @@ class Facts:
     analytes: tuple[Json, ...] = ()
     vitals: tuple[Json, ...] = ()
     patterns: tuple[Json, ...] = ()
+    differentials: tuple[Json, ...] = ()
     on_topic: bool = True
     notice: str = ""
 

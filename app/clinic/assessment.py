@@ -11,7 +11,7 @@ from typing import Any
 
 from app.base.errors import Invalid
 from app.base.messages import Audience, Facts, Message, Picture, PictureUrl, Text, Triage
-from app.clinic import safety
+from app.clinic import differentials, safety
 from app.clinic.check import check, unique_needs
 from app.clinic.dosing import read_strength, volume_step
 from app.clinic.exposure import Exposed, assess
@@ -193,6 +193,9 @@ def facts_for(
         calculations += _own_doses(medications, known, findings, records)
         calculations += derived
     level = _triage(readings, known, exposures, records, jurisdiction, _pressing(patterns, vitals))
+    weighed: list[Json] = []
+    if _is_about_signs(said, medications, met):
+        weighed = _weighed(said, known, analytes, vitals, met, records, needs)
     return Facts(
         audience=audience,
         jurisdiction=jurisdiction,
@@ -212,7 +215,8 @@ def facts_for(
         analytes=tuple(analytes),
         vitals=tuple(vitals),
         patterns=tuple(patterns),
-        on_topic=bool(known or level or about or _pictures(messages)) or _on_topic(readings),
+        differentials=tuple(weighed),
+        on_topic=bool(known or level or about or needs or _pictures(messages)) or _on_topic(readings),
         notice=NOTICE[audience],
     )
 
@@ -936,6 +940,52 @@ def _by_other_routes(asked: Json, others: Json) -> Json:
     if not others["doses"] or all(row["why"] != "no_record_for_route" for row in asked["not_checked"]):
         return asked
     return {**others, "not_checked": asked["not_checked"]}
+
+
+_DIFFERENTIALS = vocabulary("ddx ddxs ddxes differential differentials diagnosis diagnoses dx ruleouts")
+
+
+def _is_about_signs(said: Sequence[Reading], medications: list[Medication], met: list[Exposure]) -> bool:
+    """Whether somebody tells of signs to learn what they may be, and not of a drug or a poison."""
+    if said and not _DIFFERENTIALS.isdisjoint(said[-1].words):
+        return True
+    return not met and all(one.status in ("current", "given") for one in medications)
+
+
+def _weighed(
+    said: Sequence[Reading],
+    known: list[Patient],
+    analytes: list[Json],
+    vitals: list[Json],
+    met: list[Exposure],
+    records: Records,
+    needs: list[Json],
+) -> list[Json]:
+    """What the signs of the only animal may be; nothing without a sign, or where nobody knows what it is.
+
+    Of a sign that several messages name the latest counts.
+    """
+    evidence = differentials.Evidence()
+    for reading in reversed(said):
+        differentials.signs_said(reading, records, evidence)
+    if len(known) > 1 or all(one.direction == "absent" for one in evidence.given.values()):
+        return []
+    patient = known[0] if known else _NOBODY
+    if patient.species is None:
+        if not patient.species_words:
+            needs.append(need("species", "what signs may mean differs by species", "What kind of animal is it?"))
+        return []
+    for row in analytes:
+        if row["flag"] is not None:
+            words = f"{row['analyte']} {row['value']}"
+            fields = {"flag": row["flag"], "span": row["span"]}
+            differentials.value_given(records.analytes.get(row["analyte"]), words, fields, patient, evidence)
+    differentials.vitals_given(vitals, records, evidence)
+    poisons = [one.substance for one in met if one.status == "happened"]
+    answer = differentials.differentials(patient, list(evidence.given.values()), poisons, records)
+    if not answer["differentials"]:
+        return []
+    return [{**answer, "findings": [one.shown for one in evidence.given.values()], "patient": 0}]
 
 
 def _can_show(sign: Sign, records: Records) -> bool:

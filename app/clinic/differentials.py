@@ -12,6 +12,7 @@ from typing import Any
 
 from app.clinic.findings import labs_in, nearest_signs, signs_in
 from app.clinic.patient import Patient, need
+from app.clinic.reading import Reading
 from app.clinic.records import Analyte, Condition, Finding, Records, Signalment, Source
 from app.clinic.units import convert, fold, number, shown, spelt
 
@@ -142,13 +143,13 @@ def differentials(
     """
     met = set(poisons)
     species = patient.species_name
-    candidates = [row for row in records.conditions.values() if species is None or species in row.species]
+    index = _index(records)
     cases, ruled_out = [], []
-    shares = _shares(candidates)
+    shares = index.shares_of(species, records)
     present = [one for one in given if one.direction not in ("absent", "normal")]
-    for condition in candidates:
+    for condition in index.candidates(present, met, species):
         impossible, unknown = _impossible(condition, patient)
-        case = _weigh(condition, patient, given, met, shares, records)
+        case = _weigh(condition, patient, given, met, shares, index, records)
         if not case.explained and not case.exposed:
             continue
         if impossible:
@@ -187,6 +188,67 @@ def differentials(
     }
 
 
+@dataclass(slots=True)
+class _Index:
+    """What is looked up often, per set of records.
+
+    Attributes:
+        expected, contrary: the findings for and against a condition, by its name.
+        carriers: the conditions a finding speaks for, as their places in `conditions`.
+        signs: ids and names of signs, folded -> id.
+    """
+
+    conditions: list[Condition]
+    expected: dict[str, dict[Key, Finding]]
+    contrary: dict[str, dict[Key, Finding]]
+    carriers: dict[Key, list[int]]
+    of_toxin: dict[str, list[int]]
+    signs: dict[str, str]
+    shares: dict[str | None, dict[Key, int]]
+
+    def candidates(self, present: Iterable[Given], met: set[str], species: str | None) -> Iterable[Condition]:
+        """The conditions of a species that anything speaks for, in the records' order."""
+        places = {place for one in present for place in self.carriers.get(one.key, ())}
+        places.update(place for toxin in met for place in self.of_toxin.get(toxin, ()))
+        found = (self.conditions[place] for place in sorted(places))
+        return (row for row in found if species is None or species in row.species)
+
+    def shares_of(self, species: str | None, records: Records) -> dict[Key, int]:
+        """How many conditions of a species each finding speaks for."""
+        if species not in self.shares:
+            every = records.conditions.values()
+            self.shares[species] = _shares(row for row in every if species is None or species in row.species)
+        return self.shares[species]
+
+
+_INDEXES: list[tuple[Records, _Index]] = []
+
+
+def _index(records: Records) -> _Index:
+    """The index of these records, made on first use."""
+    for known, index in _INDEXES:
+        if known is records:
+            return index
+    conditions = list(records.conditions.values())
+    made = _Index(
+        conditions=conditions,
+        expected={row.name: {_key(finding): finding for finding in row.signs} for row in conditions},
+        contrary={row.name: {_key(finding): finding for finding in row.against} for row in conditions},
+        carriers={},
+        of_toxin={},
+        signs={fold(name): sign.id for sign in records.signs.values() for name in (sign.id, sign.name)},
+        shares={},
+    )
+    for place, row in enumerate(conditions):
+        for key in made.expected[row.name]:
+            made.carriers.setdefault(key, []).append(place)
+        if row.toxin:
+            made.of_toxin.setdefault(row.toxin, []).append(place)
+    _INDEXES.append((records, made))
+    del _INDEXES[:-4]
+    return made
+
+
 def _shares(candidates: Iterable[Condition]) -> dict[Key, int]:
     """How many conditions a finding speaks for; poisonings, which share nearly everything, are left out."""
     shares: dict[Key, int] = {}
@@ -204,7 +266,7 @@ def _key(finding: Finding) -> Key:
 
 def _weigh(
     condition: Condition, patient: Patient, given: Iterable[Given], met: set[str], shares: Mapping[Key, int],
-    records: Records,
+    index: _Index, records: Records,
 ) -> _Case:  # fmt: skip
     """A condition against everything that was given."""
     case = _Case(condition, exposed=bool(condition.toxin) and condition.toxin in met)
@@ -212,8 +274,7 @@ def _weigh(
         title = records.toxins[condition.toxin].title
         case.speaks_for.append(_said("exposure", condition.toxin, "cardinal", f"exposure to {title} was told"))
         case.fit += 100
-    expected = {_key(finding): finding for finding in condition.signs}
-    contrary = {_key(finding): finding for finding in condition.against}
+    expected, contrary = index.expected[condition.name], index.contrary[condition.name]
     for one in given:
         name = _name(one.kind, one.name, records)
         if one.direction not in ("absent", "normal"):
@@ -337,6 +398,7 @@ def _row(case: _Case, rank: int, of: int) -> Json:
     return {
         "condition": condition.name,
         "names": list(condition.names),
+        "plain": condition.plain or None,
         "rank": rank,
         "urgency": condition.urgency,
         "cant_miss": condition.cant_miss,
@@ -434,9 +496,8 @@ class Evidence:
 
 def signs_given(lines: Iterable[str], records: Records, evidence: Evidence) -> None:
     """Ids of signs, their names, or free words with `no` before them; what is none goes into `not_checked`."""
-    by_name = {fold(name): sign.id for sign in records.signs.values() for name in (sign.id, sign.name)}
     for line in lines:
-        known = by_name.get(fold(line))
+        known = _index(records).signs.get(fold(line))
         if known is not None:
             evidence.add("sign", known, "present", text=line, span=None)
             continue
@@ -467,6 +528,15 @@ def text_given(text: str, records: Records, evidence: Evidence, place: bool = Tr
             direction = lab.direction if lab.state == "stated" else "normal"
             evidence.add("analyte", lab.analyte, direction, text=said, span=list(lab.span) if place else None)
     return found
+
+
+def signs_said(reading: Reading, records: Records, evidence: Evidence) -> None:
+    """Signs that a text read before states or denies; nothing is said of those it names in another sense."""
+    for sign in signs_in(reading, records):
+        if sign.state in ("stated", "denied"):
+            direction = "present" if sign.state == "stated" else "absent"
+            name = records.signs[sign.sign].name
+            evidence.add("sign", sign.sign, direction, text=name, span=list(sign.span))
 
 
 _VITAL_SIGNS = {

@@ -410,16 +410,18 @@ def _enter(root: Node, phrase: str, key: Any) -> None:
         kept.append(key)
 
 
-def signs_in(text: str, records: Records) -> tuple[SignSaid, ...]:
-    """The signs of signs.toml that a text names, each once, in the order of the text; linear in its length.
+def signs_in(text: str | Reading, records: Records) -> tuple[SignSaid, ...]:
+    """The signs of signs.toml that a text (or its reading) names, each once, in its order; linear in its length.
 
     A sign that is stated anywhere is stated; one that is denied in one place and long ago in another is denied.
     """
-    words, where = scan(text)
+    words, where = scan(text) if isinstance(text, str) else (list(text.words), text.places)
     known = _Text(words)
     rank: tuple[State, ...] = ("stated", "denied", "past", "asked", "asleep", "another_animal")
     found: dict[str, tuple[State, Place]] = {}
     every = list(_mentions(words, _sign_trie(records)))
+    if not every or where is None:
+        return ()
     spent = _spent(words, ((start, end) for _, start, end in every))
     for (sign, present), start, end in every:
         state = known.state(start, end, spent)

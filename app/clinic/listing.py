@@ -190,6 +190,7 @@ def condition(row: Condition) -> Json:
         "object": "clinic.condition",
         "name": row.name,
         "names": list(row.names),
+        "plain": row.plain or None,
         "species": list(row.species),
         "only": _signalment(row.only),
         "signalment": _signalment(row.signalment),

@@ -523,6 +523,7 @@ class Condition:
         cant_miss: must be named and ruled out whenever it fits, however seldom it is.
         first_tests: what to do first to confirm it or rule it out.
         toxin: the record of the poison, for a poisoning; "" for every other disease.
+        plain: what owners call it, in words without jargon.
     """
 
     name: str
@@ -538,6 +539,7 @@ class Condition:
     toxin: str
     notes: str
     sources: tuple[Source, ...]
+    plain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -1253,6 +1255,7 @@ def _condition(root: _Table) -> Condition:
         toxin=root.text("toxin", ""),
         notes=root.text("notes", ""),
         sources=root.sources(),
+        plain=root.text("plain", ""),
     )
     root.end()
     if not condition.signs:

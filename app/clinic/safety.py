@@ -47,6 +47,7 @@ Json = dict[str, Any]
 
 RULES_MAX = 24
 _NAMED_MAX = 4
+_FITTING_MAX = 8
 NEEDS_MAX = 6
 PROMPT_FILES = ("vetx", "vision", "owner", "clinician")
 _RANKS = rules.RANKS
@@ -217,6 +218,11 @@ def _facts_sections(facts: Facts) -> Iterable[str]:
     )
     yield _section("Laboratory values, against the species' interval", (_value_line(row) for row in facts.analytes))
     yield _section("What the values say together", (f"{row['name']}: {row['why']}" for row in facts.patterns))
+    fitting = [row for answer in facts.differentials for row in answer["differentials"][:_FITTING_MAX]]
+    yield _section(
+        "Conditions on record that fit the signs, those that must not be missed first; no diagnosis",
+        (f"{row['condition']}: {'; '.join(str(part['text']) for part in row['for'])}" for row in fitting),
+    )
     yield _section("Findings on the drugs named", (f"[{row['severity']}] {row['text']}" for row in facts.findings))
     yield _section("Exposures, computed", (_exposure_line(row) for row in facts.exposures))
     if facts.audience != "owner":

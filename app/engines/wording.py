@@ -21,6 +21,13 @@ ASKS_MAX = 8
 RULES_MAX = 3
 DOSES_MAX = 12
 CITED_MAX = 2
+DIFFERENTIALS_MAX = 8
+OWNER_DIFFERENTIALS_MAX = 4
+_OWNER_GRAVE_MAX: Final = 2
+_DIFFUSE: Final = 10
+"""More conditions than this that fit tell an owner nothing."""
+_SERVING_MAX: Final = 5
+_SPLITTING_MAX: Final = 4
 _SEVERITY: Final = {"absolute": 0, "high": 1, "moderate": 2, "info": 3}
 _LABEL: Final = {"absolute": "CONTRAINDICATED", "high": "Major", "moderate": "Moderate", "info": "Note"}
 _WHY: Final = {
@@ -52,8 +59,24 @@ _COVERED: Final = re.compile(r"\b(cats?|dogs?|cattle|cows?|calves|horses?|rabbit
 _CAN: Final = (
     "What I can do without a language model: work out doses (“meloxicam for a 12 kg dog, 1.5 mg/mL”), judge what an "
     "animal swallowed (“12 kg dog, 200 g dark chocolate, an hour ago”), check drugs against each other and against the "
-    "animal, and spot warning signs in what you describe."
+    "animal, spot warning signs in what you describe, name what signs may mean (“9 year old cat drinks a lot and loses "
+    "weight”), and work out fluids, energy, infusions and laboratory sums (“RER of a 4.5 kg cat”)."
 )
+_OWNER_TESTS: Final = {
+    "a blood test": re.compile(
+        r"blood(?! pressure)|cbc|pcv|serum|glucose|creatinine|\bt4\b|calcium|potassium|sodium|lactate|electrolyte|"
+        r"albumin|bilirubin|ha?emat|biochem|lipase|\bpli\b|\bacth\b|cortisol|antibod|antigen|pcr|(liver|kidney) values",
+        re.IGNORECASE,
+    ),
+    "a urine test": re.compile(r"urin"),
+    "X-rays": re.compile(r"radiograph|x-ray"),
+    "an ultrasound": re.compile(r"ultraso|echocardio"),
+    "a test of the droppings": re.compile(r"faec|fecal|stool|dropping"),
+    "a blood pressure reading": re.compile(r"blood pressure"),
+    "a heart trace": re.compile(r"\becg\b", re.IGNORECASE),
+    "a look at cells or skin under the microscope": re.compile(r"scrap|cytolog|biops|swab|tape|needle|culture"),
+}
+"""What owners call the tests of records, by the words in them."""
 _OWNER_WATCH: Final = (
     "Go to a vet at once, whatever was said above, if you see any of this: hard or noisy breathing, collapse, fits, "
     "gums that are white, blue or brick red, a swollen hard belly, straining without passing urine, bleeding that "
@@ -87,6 +110,7 @@ def _has_something(facts: Facts) -> bool:
         or facts.analytes
         or facts.vitals
         or facts.calculations
+        or facts.differentials
         or (facts.triage and facts.triage.level in ("emergency", "urgent"))
     )
 
@@ -115,6 +139,8 @@ def _assessment(page: _Page, facts: Facts, pictures: list[Picture]) -> None:
     _doses(page, facts, owner)
     for answer in filterfalse(_happened, facts.exposures):
         _exposure(page, facts, answer, owner)
+    for answer in facts.differentials:
+        _differentials_for_owners(page, facts, answer) if owner else _differentials(page, answer)
     _calculations(page, facts)
     _rules(page, facts)
     if not _has_something(facts) and not pictures:
@@ -258,8 +284,18 @@ def _understood(page: _Page, facts: Facts) -> None:
     page.list("Vital signs, as I read them", [_vital(page, facts, row) for row in facts.vitals])
     page.list("Laboratory values, as I read them", [_value(page, facts, row) for row in facts.analytes])
     page.list("What the values say together", [_pattern(page, facts, row) for row in facts.patterns])
-    if facts.signs:
-        page.say(f"Signs I read: {', '.join(dict.fromkeys(facts.signs))}.")
+    weighed = [row for answer in facts.differentials for row in _rows(answer, "findings")]
+    signs = [_found(row) for row in weighed] or [*facts.signs]
+    if signs:
+        page.say(f"Signs I read: {', '.join(dict.fromkeys(signs))}.")
+
+
+def _found(row: Json) -> str:
+    """A finding as it was weighed: `no vomiting`, `potassium 8.1: high`."""
+    if row.get("kind") == "sign":
+        text, absent = str(row.get("text")), row.get("direction") == "absent"
+        return text.removeprefix("not ") if absent and text.startswith("not ") else f"{'no ' if absent else ''}{text}"
+    return f"{row.get('text')} ({row.get('direction')})"
 
 
 def _vital(page: _Page, facts: Facts, row: Json) -> str:
@@ -400,6 +436,73 @@ def _exposure(page: _Page, facts: Facts, answer: Json, owner: bool) -> None:
         if assumed := _list(row, "assumptions"):
             lines.append(f"Assumed: {'; '.join(_spaced(text) for text in assumed)}.")
         page.say("\n".join(lines))
+
+
+def _differentials(page: _Page, answer: Json) -> None:
+    """Conditions that fit, in clinicians' words: what must not be missed first."""
+    rows = _rows(answer, "differentials")
+    lines = []
+    for row in rows[:DIFFERENTIALS_MAX]:
+        urgency = str(row.get("urgency") or "")
+        marks = [urgency.upper()] if urgency in ("emergency", "urgent") else []
+        marks += ["must not be missed"] if row.get("cant_miss") else []
+        against = ", ".join(str(part["text"]) for part in _rows(row, "against"))
+        said = [
+            f"for: {', '.join(str(part['text']) for part in _rows(row, 'for'))}",
+            f"against: {against or 'nothing named'}",
+            f"first tests: {', '.join(map(str, _list(row, 'next_tests')))}",
+        ]
+        mark = f" ({', '.join(marks)})" if marks else ""
+        lines.append(f"{row.get('condition')}{mark}: {'; '.join(said)}.{page.cite(row.get('sources'))}")
+    page.list("Differentials on record, those that must not be missed first (an order, not a chance)", lines)
+    more = [str(row.get("condition")) for row in rows[DIFFERENTIALS_MAX:]]
+    more += [name for name in map(str, _list(_dict(answer, "left_out"), "cant_miss")) if name not in more]
+    if more:
+        page.say(f"Further down, or explaining less but not to be missed: {', '.join(more)}.")
+    ruled_out = [f"{row.get('condition')} ({row.get('why')})" for row in _rows(answer, "ruled_out")]
+    if ruled_out:
+        page.say(f"Ruled out by the animal: {', '.join(ruled_out)}.")
+    serving = [
+        f"{row.get('test')} (for {len(_list(row, 'for'))} of {len(rows)})"
+        for row in _rows(answer, "next_tests")
+        if len(_list(row, "for")) > 1
+    ]
+    if serving:
+        page.say(f"Tests that serve most of the list: {', '.join(serving[:_SERVING_MAX])}.")
+    splitting = [
+        f"{row.get('direction') or ''} {row.get('finding')}".strip().replace("-", " ")
+        for row in _rows(answer, "ask_next")
+        if row.get("kind") != "exposure"
+    ]
+    if splitting:
+        page.say(f"What would sort the list best, present or absent: {', '.join(splitting[:_SPLITTING_MAX])}.")
+
+
+def _differentials_for_owners(page: _Page, facts: Facts, answer: Json) -> None:
+    """The same in plain words and shorter; nothing where the animal has to go now anyway."""
+    if _unwell(facts):
+        return
+    rows = _rows(answer, "differentials")
+    if len(rows) > _DIFFUSE:
+        page.say(f"These signs alone fit many illnesses ({len(rows)} that I know of). The more you tell, the fewer.")
+        return
+    grave = [row for row in rows if row.get("cant_miss")]
+    others = [row for row in rows if not row.get("cant_miss")]
+    first = grave[: max(_OWNER_GRAVE_MAX, OWNER_DIFFERENTIALS_MAX - len(others))]
+    shown = [*first, *others][:OWNER_DIFFERENTIALS_MAX]
+    lines = [
+        f"{row.get('plain') or row.get('condition')}{': has to be ruled out first' if row.get('cant_miss') else ''}"
+        for row in shown
+    ]
+    page.list("What a vet will think of with these signs; only a vet can tell which it is", dict.fromkeys(lines))
+    tests = [str(test) for row in shown for test in _list(row, "next_tests")]
+    named = [name for name, words in _OWNER_TESTS.items() if any(words.search(test) for test in tests)]
+    if named:
+        page.say(f"To find out, a vet examines the animal and usually does {_and(named)}.")
+
+
+def _and(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _is_weighed(facts: Facts, answer: Json) -> bool:
@@ -777,6 +880,15 @@ def _asks(page: _Page, facts: Facts) -> None:
             continue
         if row.get("ask") and not (facts.audience == "owner" and row.get("field") == "strength"):
             asks.setdefault(str(row["ask"]), f"{row['ask']} ({row['why']})" if row.get("why") else str(row["ask"]))
+    splitting = [
+        str(row.get("ask")).removeprefix("Has it this: ").rstrip("?")
+        for answer in facts.differentials
+        for row in _rows(answer, "ask_next")
+        if row.get("kind") == "sign"
+    ]
+    if splitting and facts.audience == "owner" and not _unwell(facts):
+        asks[f"Is there any of this as well: {', '.join(splitting[:_SPLITTING_MAX])}?"] = ""
+        asks = {question: said or question for question, said in asks.items()}
     weighed = bool(facts.patients) and all(patient.get("weight_kg") is not None for patient in facts.patients)
     for question in facts.triage.ask_next if facts.triage else ():
         if not (weighed and "weight" in question.lower()):
