@@ -358,6 +358,7 @@ _NUMBERS |= {
     "thirty": Decimal(30), "forty": Decimal(40), "fifty": Decimal(50), "sixty": Decimal(60), "seventy": Decimal(70),
     "eighty": Decimal(80), "ninety": Decimal(90), "couple": Decimal(2), "pair": Decimal(2), "dozen": Decimal(12),
 }  # fmt: skip
+_POINTS = frozenset(("point", "coma", "komma", "virgule", "virgula"))
 _SCALES = {"hundred": Decimal(100), "thousand": Decimal(1000)}
 _PARTS = {
     "half": Decimal("0.5"), "quarter": Decimal("0.25"), "third": Decimal(1) / 3, "quarters": Decimal("0.25"),
@@ -369,7 +370,7 @@ _PARTS = {
 _ARTICLES = frozenset(("a", "an"))
 _DURATIONS = frozenset(("history", "duration", "course", "post", "ago", "later", "after", "before"))
 _WHOLE = frozenset(("whole", "entire", "full", "single"))
-_NUMERIC = frozenset((*_NUMBERS, *_PARTS, *_ARTICLES))
+NUMERIC = frozenset((*_NUMBERS, *_PARTS, *_ARTICLES, "point"))
 _ENDS = frozenset((".", "!", "?", "\n", "\u3002", "\uff01", "\uff1f", "|"))
 _SOFT = frozenset(("approx", "vs", "dr", "wt", "lb", "lbs", "oz", "yr", "yrs", "mo", "no", "eg", "ie", "esp", "kg"))
 _CONTAINERS = frozenset(("bag", "box", "pack", "bottle", "block", "bar"))
@@ -597,12 +598,16 @@ def _number(words: list[str], place: int) -> tuple[Decimal, int] | None:
         return None
     known = _NUMBERS.get(word)
     if known is None:
-        return None
+        return _tenths(words, place, Decimal(0)) if word == "point" else None
     end = place + 1
     while end < last:
         following = words[end]
         if following in _SCALES:
             known, end = known * _SCALES[following], end + 1
+        elif following in _POINTS:
+            return _tenths(words, end, known) or (known, end)
+        elif known >= 100 and not known % 100 and (more := _below_hundred(words, end)) is not None:
+            known, end = known + more[0], more[1]
         elif following in _NUMBERS and known >= 20 and 0 < _NUMBERS[following] < 10:
             known, end = known + _NUMBERS[following], end + 1
         elif following == "and" and end + 2 < last and words[end + 1] == "a" and words[end + 2] in _PARTS:
@@ -614,6 +619,25 @@ def _number(words: list[str], place: int) -> tuple[Decimal, int] | None:
         else:
             break
     return known, end
+
+
+def _below_hundred(words: list[str], place: int) -> tuple[Decimal, int] | None:
+    """`and twenty five` or `twenty` behind a hundred."""
+    place += words[place] == "and"
+    value = _NUMBERS.get(words[place]) if place < len(words) else None
+    if value is None or value >= 100:
+        return None
+    ones = _NUMBERS.get(words[place + 1]) if place + 1 < len(words) else None
+    return (value + ones, place + 2) if ones is not None and value >= 20 and 0 < ones < 10 else (value, place + 1)
+
+
+def _tenths(words: list[str], point: int, whole: Decimal) -> tuple[Decimal, int] | None:
+    """`point two five` behind a whole number or alone; None where no digit follows."""
+    end = point + 1
+    digits = ""
+    while end < len(words) and (one := _NUMBERS.get(words[end])) is not None and one < 10:
+        digits, end = digits + str(one), end + 1
+    return (whole + Decimal(f"0.{digits}"), end) if digits else None
 
 
 def _fraction(words: list[str], place: int) -> tuple[Decimal, int] | None:
@@ -686,12 +710,6 @@ def read(text: str, records: Records, names: Mapping[str, str | None] | None = N
     return _Reader(text, records, lexicon(records), words, places, names).reading()
 
 
-def doses_in(text: str, records: Records) -> tuple[Medication, ...]:
-    """The medications of one sentence, without asking whose they are: what the guard needs, at a third of the cost."""
-    words, places = scan(text)
-    return _Reader(text, records, lexicon(records), words, places).doses() if words else ()
-
-
 class _Reader:
     """One text on its way to a Reading."""
 
@@ -759,11 +777,6 @@ class _Reader:
             places=self.places,
         )
 
-    def doses(self) -> tuple[Medication, ...]:
-        """The drugs that are named, with what stands beside them."""
-        self._collect()
-        return tuple(self._medication(one, "mentioned", None) for one in self._mentions() if one.drugs)
-
     def _sentences(self) -> list[int]:
         """The sentence of every word."""
         words = self.words
@@ -806,7 +819,7 @@ class _Reader:
                         self._sort(terms, place, end)
                         place = end
                         continue
-            if word in _NUMERIC or "0" <= word[0] <= "9":
+            if word in NUMERIC or "0" <= word[0] <= "9":
                 found = figure(words, place)
                 if found is not None:
                     if words[found.end - 1] == "hr" and self._is_heart_rate(found):

@@ -10,36 +10,28 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from app.base.errors import BadData
 from app.base.messages import Facts, Intervention, Rule
-from app.clinic import dosing, rules, units
-from app.clinic.check import PerKg, within_limit
+from app.clinic import rules
+from app.clinic.dosage import PIECES
+from app.clinic.dosage import UNITS as DOSE_UNITS
+from app.clinic.judging import LIST_ITEM, Judge, Topic, Verdict
 from app.clinic.lexicon import (
-    COMMON_BREED_WORDS,
     SAME,
     TOKEN,
     Lexicon,
     Node,
-    Term,
     folded,
     lexicon,
-    meant,
     misspelt,
     plain,
-    scan,
-    tokens,
-    vocabulary,
 )
-from app.clinic.patient import Patient, PatientShape, normalise
-from app.clinic.reading import Medication, doses_in, read
-from app.clinic.records import Drug, Records, RuleRecord, Source, Threshold, Toxin
-from app.clinic.triage import stated
-from app.clinic.written import read_line
+from app.clinic.patient import Patient
+from app.clinic.records import Records, RuleRecord
 
 Json = dict[str, Any]
 
@@ -298,6 +290,7 @@ _SLICE = 4_096
 _CACHED_MAX = 8_192
 _CACHED_CHARACTERS_MAX = 24
 _LOOK_AHEAD = 6
+_BETWEEN = frozenset(("-", "\u2013", "\u2014", "to", "/", "\u00bd", "\u00bc", "\u00be", "x", "and", "or", "of", "a"))
 _RUN = re.compile("[^0-9\u00bc\u00bd\u00be\u2153\u2154.!?\n\u3002\uff01\uff1f]+")
 _FIGURE = re.compile("[0-9\u00bc\u00bd\u00be\u2153\u2154]")
 _MARKS = frozenset('%#/.!?;:,()\n<>=\u2264\u2265~+"|\u3002\uff01\uff1f\uff0c\uff1b\u3001\u2026-')
@@ -307,169 +300,12 @@ _AFTER_FIGURE = frozenset(" \t\n\r\u00a0\u202f-\u2013\u2014.,/%()[]*_`~+|:\u00b5
 _WORD_ON = re.compile("[a-z\u00df-\u00f6\u00f8-\u024f\u0370-\u03ff\u0400-\u04ff']*")
 _END = re.compile("[.!?\n\u3002\uff01\uff1f]")
 _LAST_WORD = re.compile(r"[\w.]+$")
-_LIST_ITEM = re.compile(r"\s*(?:[-*+\u2022|]|\d{1,2}[.)]\s)")
 _STOPS = frozenset((".", "!", "?"))
 _AFTER_STOP = frozenset(" \t\n\r\"')]*_\u00a0")
 _ABBREVIATIONS = frozenset(
     ("e.g", "i.e", "approx", "vs", "dr", "mr", "mrs", "ms", "st", "eg", "ie", "esp", "resp",
      "prof", "ca", "cf", "q.i.d", "b.i.d", "t.i.d", "s.i.d", "p.o", "i.v", "i.m", "s.c")
 )  # fmt: skip
-_DOSE_UNITS = vocabulary(
-    "mg mgs mcg ug g gram grams milligram milligrams microgram micrograms gm ml mls cc milliliter milliliters "
-    "millilitre millilitres tablet tablets tab tabs pill pills capsule capsules caplet caplets drops iu units u "
-    "meq mmol teaspoon teaspoons tsp tablespoon tabletas tabletten comprimidos gramm gramos grammes"
-)
-_COUNTS = vocabulary("1 a an one two three four half quarter whole couple few another extra both each per single")
-_MEASURES = vocabulary(
-    "teaspoon teaspoons tablespoon tablespoons drop drops pipette pipettes pump pumps spray sprays spoonful capful "
-    "squirt squirts ampoule ampoules vial vials syringe syringes dab"
-)
-_OFTEN = vocabulary("once twice daily every morning evening night bid tid qid sid times hours")
-_BETWEEN = frozenset(("-", "\u2013", "\u2014", "to", "/", "\u00bd", "\u00bc", "\u00be", "x", "and", "or", "of", "a"))
-_PIECES = vocabulary("tablet tablets tab tabs pill pills capsule capsules caplet caplets")
-
-_NEGATORS = vocabulary(
-    "never not no don't doesn't shouldn't mustn't can't isn't aren't won't wasn't didn't couldn't wouldn't nor "
-    "neither without none nothing nunca nicht niemals kein keine nichts jamais pas nao"
-)
-_PROHIBITIONS = vocabulary(
-    "avoid avoided avoiding avoids contraindicate contraindicates contraindicated contraindication contraindications "
-    "unsafe forbidden prohibited "
-    "banned illegal stop discontinue withhold withdraw refrain overdose overdosed overdoses overdosage antidote "
-    "poisoned poisoning poisonings toxicosis toxicity intoxication exposure exposures exposed ingested ingestion "
-    "swallowed ate eaten eats licked chewed accidentally accidental warning beware destroys kills kill killed die "
-    "dies died death evitar vermeiden eviter verboten giftig toxico toxique venenoso unsuitable inappropriate "
-    "cause causes caused causing wrong myth false untrue"
-)
-_HAZARDS = vocabulary(
-    "toxic poisonous dangerous dangerously fatal deadly lethal harmful harm hazardous poison danger risk risks risky "
-    "toxica toxicas toxicos toxiques giftig gefahrlich lebensgefahrlich todlich peligroso peligrosa peligrosas mortal "
-    "mortales dangereux mortel venenosa venenosas"
-)
-_HARMLESS_NOUNS = frozenset(
-    ("hurt", "problem", "problems", "trouble", "contraindicated", "contraindication", "damage", "bother", "issue",
-     "issues", "emergency", "relevant", "concern", "worrying", "adjustment")
-)  # fmt: skip
-_RECOMMENDATIONS = vocabulary(
-    "give giving gives administer administering use using try start starting offer prescribe dosing take takes "
-    "taking safe safely ok okay fine recommend recommended recommends suggest suggested advise suitable "
-    "appropriate effective option options choice works helps helpful relief relieves tolerated acceptable repeat "
-    "enjoy harmless apply inject continue consider ideal best gib geben geeignet sicher puede dar seguro "
-    "administrar donner donnez sur peut alright benefit typical typically combine add crush mix put dissolve hide "
-    "spray dele dale administre verabreichen verabreiche work good rub dab smear massage squirt clears cures soothes "
-    "eases enough help buena opcion vertraglich angewendet verwendet dosis gabe"
-)
-_WITH = frozenset(("treat", "treated", "treating", "managed", "ahead", "go", "continue", "proceed", "helped", "sedate"))
-_BEFORE_FEED = frozenset(("to", "and", "then", "can", "may", "you", "should"))
-_INJECTED = frozenset(
-    ("inject", "injected", "injecting", "injection", "injections", "injectable", "parenteral", "parenterally")
-)
-_PASSIVE = vocabulary("given administered used prescribed dosed taken offered applied")
-_PASSIVE_LEADS = frozenset(("be", "is", "are", "being", "usually", "commonly", "often"))
-_MODALS = frozenset(("can", "may", "could", "should", "might"))
-_AFTER_MODAL = frozenset(("have", "get", "receive", "eat", "take"))
-_PLANS = vocabulary(
-    "plan treatment therapy medication medications drugs rx protocol analgesia painkillers prescription options relief"
-)
-_LIMITS = vocabulary(
-    "exceed exceeding more over above worry hesitate afraid panic concerned forget skip miss hesitation"
-)
-_BREAKS = vocabulary(
-    "unlike but however although though yet whereas while if when because since unless whether before after until"
-)
-_CONDITIONS = vocabulary("unlike instead rather if when whether before after unless until")
-_IMPERATIVES = vocabulary("give use try administer start offer apply inject feed gib")
-_CONCESSIONS = frozenset(("although", "though", "while", "whereas", "despite"))
-_PAST = vocabulary("gave took received got ago yesterday already had")
-_DESCRIBES = vocabulary(
-    "is are was were contains contain called brand belongs found named known means includes include call phone ring "
-    "contact drop drops damage damages hurt hurts lead leads affect affects fail fails signs symptoms emergency bring "
-    "show tell packet package packaging label photo write note ask asked store lock reach away cupboard"
-)
-"""Words that tell what a thing is or does; without any, a drug named to an owner is taken to be for the animal."""
-_EXCEPTIONS = frozenset(("heartworm", "topical", "ophthalmic", "eye", "preventive", "prevention"))
-_ADDED = frozenset(("add", "combine", "continue", "keep"))
-_TOGETHER = frozenset(("and", "with", "plus", "+", "together", "alongside", "add", "top"))
-_STOPS_SIGNS = frozenset(("will", "to", "can", "may", "could", "would", "help", "helps", "should"))
-_WILL_NOT = frozenset(("not", "need", "kill", "make", "die", "require", "want"))
-_SMALL = vocabulary("concern upset upsets mild mildly little minor slight slightly irritate irritates small")
-_MAKE_VOMIT = re.compile(
-    r"\b(?:make|making|get|getting|have)\b(?:\s+[\w'-]+){1,4}?\s+(?:to\s+)?(?:vomit|throw up|puke)\b"
-    r"|\buntil (?:he|she|it|they) (?:vomits?|throws? up|pukes?)\b"
-    r"|\b(?:induce|inducing|trigger|provoke|force)\b(?:\s+[\w'-]+){0,3}?\s+(?:vomiting|emesis)\b"
-)
-_MAY_WAIT = re.compile(
-    r"\b(?:can|could|may|might|just|simply) (?:safely |easily |well |probably )?wait\b"
-    r"|\bsafely wait\b|\bwait and see\b"
-    r"|\bwait (?:until|till) (?:monday|tomorrow|morning|the (?:morning|weekend)|next|after the weekend|your)\b"
-    r"|\bwait (?:a|an|one|two|three|four|five|several|some|another|[0-9]+)(?: few| couple of)?(?: or \w+| to \w+)?"
-    r" (?:more )?(?:days?|nights?|weeks?)\b"
-    r"|\bno (?:need|reason) to (?:rush|hurry|see a vet|call|go|visit)\b"
-    r"|\b(?:watch|monitor|observe) (?:him|her|it|them|the \w+) (?:at home|overnight)\b"
-    r"|\bfor (?:a few|a couple of|two|three|several|[0-9]+) (?:days?|weeks?) before (?:going|calling|seeing|you)\b"
-    r"|\b(?:resolve|pass|clear|settle|start|stop|heal|go away|get better)s?\b[^.;]{0,24}"
-    r"\b(?:on (?:its|his|her|their) own|by itself|von selbst)\b"
-    r"|\b(?:not|isn't|hardly) (?:an? )?(?:urgent|emergency)\b"
-    r"|\b(?:deferred|postponed|delayed|put off) (?:until|till|to)\b"
-    r"|\bno (?:intervention|treatment) (?:is )?(?:needed|necessary|required|indicated)\b"
-    r"|\b(?:re-?examine|recheck|call (?:your|the) (?:regular )?vet) tomorrow\b"
-    r"|\bby tomorrow (?:morning|afternoon|evening)\b"
-    r"|\bwarten sie (?:ruhig )?(?:noch |ein |zwei |bis )"
-)
-_SPEAKERS = vocabulary("you owner owners client i she he they re were")
-_FRESH = vocabulary("just you so then tell")
-_HUMANS = vocabulary("people humans human person children adults child adult owners")
-_POINTERS = vocabulary(
-    "it this that them these those half quarter tablet tablets pill pills capsule dose doses mg ml mcg one dosage"
-)
-_ANIMAL_IT = vocabulary("plenty water time some food space rest fluids access lots a the warm calm")
-_YES = vocabulary("yes sure absolutely certainly definitely yeah yep si oui ja")
-_PRAISE = vocabulary("safe ok okay fine harmless alright safely")
-_TOXIN_PRAISE = vocabulary(
-    "safe safely ok okay fine harmless healthy enjoy offer give worry good alright unlikely tolerate tolerated nothing "
-    "unbedenklich harmlos ungefahrlich inofensivo inofensivas inofensivos seguro seguras inocuo preocupe sorgen"
-)
-_TREATS = frozenset(("treat", "treats", "snack", "snacks"))
-_BEFORE_TREAT = vocabulary("a as of healthy occasional good safe tasty nice training special favourite favorite great")
-_NOT_SPECIES = frozenset(("not", "except", "unlike", "excluding", "than", "without"))
-_LINKS = frozenset(("in", "for", "to", "your", "the", "a", "with", "of", "or", "and", "my"))
-
-
-class Verdict(NamedTuple):
-    """Why a sentence must not go out: the rule, what was wrong and what the record says."""
-
-    rule: str
-    severity: str
-    what: str
-    says: str
-    source: Json
-
-
-class _Spot(NamedTuple):
-    """A named drug, class or poison in a sentence."""
-
-    start: int
-    end: int
-    drugs: tuple[str, ...]
-    classes: tuple[str, ...]
-    toxin: str | None
-
-
-class _Here(NamedTuple):
-    """What stands around a name: the words of its part of the sentence, doses, route, drugs given with it."""
-
-    words: list[str]
-    doses: list[Medication]
-    route: str | None
-    beside: frozenset[str]
-    measured: bool = False
-
-
-class _Topic(NamedTuple):
-    """A drug that must not be given, named without being recommended: the next sentence may still do it."""
-
-    verdict: Verdict
-    question: bool
 
 
 class SafetyGuard:
@@ -487,7 +323,7 @@ class SafetyGuard:
         self.not_checked: list[Json] = []
         self._known: Lexicon = lexicon(records)
         self._harmless = self._known.harmless
-        self._judge = _Judge(facts, records, audience, self.not_checked)
+        self._judge = Judge(facts, records, audience, self.not_checked)
         self._audience = audience
         self._marked: set[str] = set()
         self._tail = ""
@@ -496,7 +332,7 @@ class SafetyGuard:
         self._said = ""
         self._held = ""
         self._seen = 0
-        self._topic: _Topic | None = None
+        self._topic: Topic | None = None
         self._topic_for = 0
         self._header = ""
         self._in_table = False
@@ -505,7 +341,7 @@ class SafetyGuard:
         """What may go out now that `text` has come."""
         if self._mid and text and not text[0].isalpha() and text[0] not in "'\u2019":
             self._mid = False
-        if not (self._held or self._tail or self._mid or self._dot or self._topic_for):
+        if not (self._held or self._tail or self._mid or self._dot or self._listens):
             known = self._harmless.get(text)
             if known is not None:
                 self._mid = known
@@ -518,6 +354,11 @@ class SafetyGuard:
     def finish(self) -> str:
         """The rest, judged."""
         return self._step("", last=True)
+
+    @property
+    def _listens(self) -> bool:
+        """Whether the next sentence is judged whatever it names: it may lean on the one before."""
+        return bool(self._topic_for) or self._judge.expects
 
     def _step(self, text: str, last: bool) -> str:
         out: list[str] = []
@@ -550,7 +391,7 @@ class SafetyGuard:
 
         What `_pass` does sentence by sentence, for many at a time.
         """
-        if self._mid or self._dot or self._topic_for:
+        if self._mid or self._dot or self._listens:
             return 0
         low = folded(text)
         size = low.rfind(" ") + 1
@@ -608,7 +449,7 @@ class SafetyGuard:
             self._dot = False
             if buffer[0] in _AFTER_STOP:
                 self._close()
-        if self._topic_for and not self._said.strip():
+        if self._listens and not self._said.strip():
             words = buffer.lstrip()
             return buffer[: len(buffer) - len(words)], words, bool(words)
         low = folded(buffer)
@@ -699,7 +540,7 @@ class SafetyGuard:
         name = plain(word) if len(word) > 2 else word
         node: Node | None = known.hazards.get(name)
         if node is None:
-            if name in _PIECES or (len(name) >= 6 and misspelt(known, name) is not None):
+            if name in PIECES or (len(name) >= 6 and misspelt(known, name) is not None):
                 return None
             if len(known.harmless_words) < _CACHED_WORDS_MAX:
                 known.harmless_words.add(word)
@@ -723,7 +564,7 @@ class SafetyGuard:
         """Whether a name of a drug or poison begins with this word; None while that can't be known."""
         node: Node | None = self._known.hazards.get(word)
         if node is None:
-            return word in _PIECES or (len(word) >= 6 and misspelt(self._known, word) is not None)
+            return word in PIECES or (len(word) >= 6 and misspelt(self._known, word) is not None)
         size = len(low)
         if "" in node:
             return True
@@ -746,7 +587,7 @@ class SafetyGuard:
             if match.end() == size and not last:
                 return None
             word = match[0].strip()
-            if word in _DOSE_UNITS:
+            if word in DOSE_UNITS:
                 return True
             if not ("0" <= word[:1] <= "9" or word in _BETWEEN) or count == _LOOK_AHEAD:
                 return False
@@ -795,7 +636,7 @@ class SafetyGuard:
         out = held
         if verdict is not None and (verdict.severity == "absolute" or self._audience == "owner"):
             out = self._replace(held, verdict)
-            self._topic, self._topic_for = _Topic(verdict, question=False), _TOPIC_SENTENCES + 1
+            self._topic, self._topic_for = Topic(verdict, question=False), _TOPIC_SENTENCES + 1
         elif verdict is not None and verdict.rule not in self._marked:
             out = self._mark(held, verdict)
             self._marked.add(verdict.rule)
@@ -840,675 +681,14 @@ class SafetyGuard:
         self._said = ""
         if not said:
             return
+        self._judge.pass_by()
         table = said.startswith("|")
         if said.endswith((":", ":**", ":*")) or said.startswith("#") or (table and not self._in_table):
             self._header = said[-400:]
-        elif not _LIST_ITEM.match(said):
+        elif not LIST_ITEM.match(said):
             self._header = ""
         self._in_table = table
         if self._topic_for:
             self._topic_for -= 1
             if not self._topic_for:
                 self._topic = None
-
-
-class _Judge:
-    """Knows the animals of a request and whether a sentence gives one of them what it must not have."""
-
-    def __init__(self, facts: Facts, records: Records, audience: str, not_checked: list[Json]) -> None:
-        self._facts = facts
-        self._records = records
-        self._known = lexicon(records)
-        self._audience = audience
-        self._not_checked = not_checked
-        self._animals: tuple[Patient, ...] | None = None
-        self._spoken_of: tuple[str, int] = ("", 0)
-        self._generic: dict[str, Patient] = {}
-        self._forbidden: dict[tuple[Any, ...], RuleRecord | None] = {}
-
-    @property
-    def patients(self) -> tuple[Patient, ...]:
-        """The request's animals, normalised on first need."""
-        if self._animals is None:
-            self._animals = tuple(
-                normalise(PatientShape.model_validate(given), self._records) for given in self._facts.patients
-            )
-        return self._animals
-
-    def judge(self, text: str, header: str, topic: _Topic | None) -> tuple[Verdict | None, _Topic | None]:
-        """Why the sentence must not go out, or None; and a drug to keep in mind for the next sentences."""
-        words, starts, _ = tokens(text)
-        spots, species, denied, routes = self._named(words)
-        asks = bool(words) and (words[-1] in ("?", "\uff1f") or words[-2:-1] == ["?"])
-        advice = None if asks else self._bad_advice(text, words, spots, self._targets(species, denied, header, words))
-        if advice is not None:
-            return advice, None
-        if spots:
-            self._spoken_of = next((spot.drugs[0] for spot in reversed(spots) if spot.drugs), ""), 2
-        elif self._spoken_of[1] and self._spoken_of[0]:
-            name, left = self._spoken_of
-            self._spoken_of = name, left - 1
-            if not asks and _has_dose(words) and (verdict := self.judge(f"{name} {text}", header, None)[0]) is not None:
-                self._spoken_of = name, left - 1
-                return verdict, None
-        if not spots:
-            if topic is not None and not asks and _leans_on(words, topic):
-                return topic.verdict, None
-            return None, None
-        targets = self._targets(species, denied, header, words)
-        if not targets:
-            self._unjudged(spots, species, denied, words)
-            return None, self._remember(spots, asks) if not species and not denied else None
-        doses = self._doses(text) if not _DOSE_UNITS.isdisjoint(words) else []
-        segments = _segments(words)
-        listed = bool(header) and _LIST_ITEM.match(text) is not None
-        leading = _polarity(scan(header)[0], header=True) if header else (False, False)
-        keep: _Topic | None = None
-        serious: Verdict | None = None
-        carried: _Spot | None = None
-        for start, end in segments:
-            inside = [spot for spot in spots if start <= spot.start < end]
-            about = inside or ([carried] if carried is not None else [])
-            part = words[start:end]
-            if not about or (not inside and _POINTERS.isdisjoint(part)):
-                continue
-            carried = about[-1]
-            prohibits, recommends = _polarity(part)
-            conditional = _is_conditional(part)
-            dosed = _has_dose(part)
-            if listed:
-                prohibits = prohibits or leading[0]
-                recommends = recommends or leading[1]
-            past = not _PAST.isdisjoint(part) and part[0] not in _ADDED
-            advises = not prohibits and not conditional and not asks and not past
-            if about[0].toxin is not None and not about[0].drugs:
-                recommends = _praises(part) or (recommends and dosed)
-                prohibits = prohibits and not _belittles(part)
-                advises = not prohibits and not conditional and not asks and not past
-            advises = advises and (
-                recommends or (bool(inside) and (dosed or (self._audience == "owner" and _DESCRIBES.isdisjoint(part))))
-            )
-            quoted = _is_quoted(text, starts, about[0].start, words)
-            own = [one for one in species if start <= one[0] < end]
-            meant_here = self._targets(own, denied, header, words) if own else targets
-            route = next((name for place, name in routes if start <= place < end), None)
-            if route is None and not _INJECTED.isdisjoint(part):
-                route = "injected"
-            here = _Here(part, doses, route, _given_together(part, inside), recommends and dosed)
-            for spot in about:
-                for target in meant_here:
-                    verdict = self._verdict(spot, target, here)
-                    if verdict is None:
-                        continue
-                    if advises and not quoted and verdict.severity == "absolute":
-                        return verdict, None
-                    if advises and not quoted:
-                        serious = serious or verdict
-                    keep = keep or _Topic(verdict, asks)
-        if not asks:
-            wrong = self._wrong_dose(doses, targets, words, starts, segments, leading if listed else (False, False))
-            if wrong is not None:
-                return wrong, None
-        return serious, None if serious is not None else keep
-
-    def _bad_advice(self, text: str, words: list[str], spots: list[_Spot], targets: list[Patient]) -> Verdict | None:
-        """Vomiting made where it harms, or an emergency told to wait."""
-        low = folded(text)
-        found = _MAKE_VOMIT.search(low) or _MAY_WAIT.search(low)
-        if found is None:
-            return None
-        begin = max(low.rfind(mark, 0, found.start()) for mark in (",", ";", ":", "but", "and")) + 1
-        if not found[0].startswith("no ") and not _NEGATORS.isdisjoint(scan(low[begin : found.end()])[0]):
-            return None
-        if _MAKE_VOMIT.search(low):
-            return self._vomiting(spots, targets)
-        met = (self._records.toxins[spot.toxin] for spot in spots if spot.toxin is not None)
-        poisons = ((toxin, target) for toxin in met for target in targets if _is_grave(toxin, target))
-        return next((self._poison(toxin, target) for toxin, target in poisons), None) or self._delay(text)
-
-    def _vomiting(self, spots: list[_Spot], targets: list[Patient]) -> Verdict | None:
-        """Why this animal must not be made to vomit: its kind can't, or what it swallowed burns or chokes twice."""
-        met = {str(row.get("substance")) for row in self._facts.exposures}
-        toxins = [
-            toxin
-            for name in (*(spot.toxin for spot in spots), *met)
-            if name is not None and (toxin := self._records.toxins.get(name)) is not None
-        ]
-        for target in targets:
-            for spot in spots:
-                verdict = self._verdict(spot, target, _Here([], [], None, frozenset()))
-                if verdict is not None:
-                    return verdict
-            banned = next(
-                (toxin for toxin in toxins if toxin.emesis is not None and toxin.emesis.advised == "contraindicated"),
-                None,
-            )
-            if banned is not None and banned.emesis is not None:
-                source = banned.emesis.sources[0].json if banned.emesis.sources else {}
-                what = f"the text had {_whom(target)} made to vomit after {banned.name}."
-                return Verdict("emesis-contraindicated", "absolute", what, banned.emesis.why, source)
-            if target.species is not None and not target.species.can_vomit:
-                what = f"the text had {_whom(target)} made to vomit."
-                says = f"{target.species.one.capitalize()} can't vomit; trying to make it harms it."
-                return Verdict("emesis-impossible", "absolute", what, says, {})
-        return None
-
-    def _delay(self, text: str) -> Verdict | None:
-        """Why what was said can't wait: a red flag of the conversation, or of the sentence itself."""
-        what = "the text let an emergency wait."
-        triage = self._facts.triage
-        if triage is not None and triage.level == "emergency":
-            source: Json = next((row["source"] for row in triage.red_flags if row.get("source")), {})
-            return Verdict("emergency-delayed", "absolute", what, triage.reason, source)
-        for sign in stated(read(text, self._records), self._records)[0].signs:
-            flag = self._records.flags[sign.flag]
-            if flag.level == "emergency":
-                return Verdict("emergency-delayed", "absolute", what, flag.reason, flag.sources[0].json)
-        return None
-
-    def _remember(self, spots: list[_Spot], asks: bool) -> _Topic | None:
-        """A drug spoken of for people that one of the animals must not have."""
-        for spot in spots:
-            for target in self.patients:
-                verdict = self._verdict(spot, target, _Here([], [], None, frozenset()))
-                if verdict is not None:
-                    return _Topic(verdict, asks)
-        return None
-
-    def _named(
-        self, words: list[str]
-    ) -> tuple[list[_Spot], list[tuple[int, str]], list[tuple[int, str]], list[tuple[int, str]]]:
-        """Drugs and poisons, species meant, species excluded (`in dogs, not cats`), routes."""
-        routes: list[tuple[int, str]] = []
-        spots: list[_Spot] = []
-        species: list[tuple[int, str]] = []
-        denied: list[tuple[int, str]] = []
-        place, last = 0, len(words)
-        while place < last:
-            hit = meant(self._known, words, place)
-            terms: list[Term] | None
-            if hit is None:
-                word = words[place]
-                terms, end = (misspelt(self._known, word) if len(word) >= 6 else None), place + 1
-            else:
-                terms, end = hit
-            if terms:
-                spot = _spot(terms, place, end)
-                if spot is not None:
-                    if species and species[-1][0] == place - 1:
-                        species.pop()  # `the dog permethrin`: a product's kind, not a patient
-                    spots.append(spot)
-                for term in terms:
-                    if term.foreign:
-                        continue
-                    common = end == place + 1 and words[place] in COMMON_BREED_WORDS
-                    if term.kind == "species" or (term.kind == "breed" and not common):
-                        name = str(term.value if term.kind == "species" else term.more)
-                        (denied if _excluded(words, place, denied) else species).append((place, name))
-                        break
-                    if term.kind == "route" and term.value:
-                        routes.append((place, term.value))
-                place = end
-            else:
-                place += 1
-        return spots, species, denied, routes
-
-    def _targets(
-        self, species: list[tuple[int, str]], denied: list[tuple[int, str]], header: str, words: list[str]
-    ) -> list[Patient]:
-        """The animals a sentence is about: those it names, else those its heading names, else the patients."""
-        excluded = {name for _, name in denied}
-        names = dict.fromkeys(name for _, name in species if name not in excluded)
-        if not names and not excluded and self._for_people(words):
-            return []
-        if not names and header:
-            _, heading, _, _ = self._named(scan(header)[0])
-            names = dict.fromkeys(name for _, name in heading if name not in excluded)
-        if not names:
-            return [patient for patient in self.patients if patient.species_name not in excluded]
-        found: list[Patient] = []
-        for name in names:
-            own = [patient for patient in self.patients if patient.species_name == name]
-            found += own or [self._any(name)]
-        return found
-
-    def _for_people(self, words: list[str]) -> bool:
-        """Whether a sentence is about people: `in people`, but not `children's paracetamol`."""
-        return any(
-            word in _HUMANS and (words[place + 1 : place + 2] == [] or words[place + 1] not in self._known.hazards)
-            for place, word in enumerate(words)
-        )
-
-    def _any(self, species: str) -> Patient:
-        """An animal of which only the species is known."""
-        if species not in self._generic:
-            self._generic[species] = normalise(PatientShape.model_validate({"species": species}), self._records)
-        return self._generic[species]
-
-    def _unjudged(
-        self, spots: list[_Spot], species: list[tuple[int, str]], denied: list[tuple[int, str]], words: list[str]
-    ) -> None:
-        """Drugs named for nobody in particular can't be cleared."""
-        if species or denied or self.patients or self._for_people(words):
-            return
-        for spot in spots:
-            for drug in spot.drugs:
-                row = {"text": drug, "why": "missing_species"}
-                if row not in self._not_checked:
-                    self._not_checked.append(row)
-
-    def _verdict(self, spot: _Spot, target: Patient, here: _Here) -> Verdict | None:
-        """Why this animal must not have what a spot names."""
-        for generic in spot.drugs:
-            given = next((one for one in here.doses if generic in one.drugs), None)
-            per_kg = None if given is None else _per_kg(given, target)
-            found = self._rule(
-                self._records.drugs[generic], target, per_kg, here.route, here.beside - {generic}, here.words
-            )
-            if found is not None:
-                return self._says(found, generic, target)
-        for name in spot.classes:
-            drug = next((one for one in self._records.drugs.values() if name in one.classes), None)
-            found = None if drug is None else self._rule(drug, target, None, here.route, frozenset(), here.words)
-            if found is not None and name in found.classes:
-                return self._says(found, name.replace("_", " "), target)
-        if spot.toxin is not None and not spot.drugs:
-            toxin = self._records.toxins[spot.toxin]
-            harmed = {name for one in toxin.thresholds for name in one.species}
-            harmed |= {name for none in toxin.no_thresholds for name in none.species}
-            counted = any("0" <= word[0] <= "9" for word in here.words)
-            if (target.species_name in toxin.no_safe_amount_species and _praises(here.words)) or (
-                target.species_name in harmed and (here.measured or (_praises(here.words) and not counted))
-            ):
-                return self._poison(toxin, target)
-        return None
-
-    def _rule(
-        self,
-        drug: Drug,
-        target: Patient,
-        dose: PerKg | None,
-        route: str | None,
-        beside: frozenset[str],
-        words: Sequence[str] = (),
-    ) -> RuleRecord | None:
-        """The gravest rule that forbids this drug, at this dose, to this animal.
-
-        A rule of medicine goes before a law, which may not be that of the reader's country.
-        """
-        single = dose.single if dose is not None and dose.unit == "mg" else None
-        key = (drug.generic, id(target), single, route, beside, _EXCEPTIONS.intersection(words))
-        if key not in self._forbidden:
-            others = [one for one in _taken(target, self._records) if one.generic != drug.generic]
-            others += [self._records.drugs[name] for name in beside]
-            given = rules.Given(
-                drug=drug,
-                route=route,
-                dose_mg_per_kg=single,
-                co_drugs=frozenset(one.generic for one in others),
-                co_classes=frozenset(name for one in others for name in one.classes),
-            )
-            matches, _ = rules.hold(target, given, self._facts.jurisdiction, self._records, bans_only=True)
-            holding = [
-                match.rule
-                for match in matches
-                if _route_is_said(match.rule, route)
-                and (match.rule.severity == "absolute" or not self._is_assumed(match))
-                and not _is_excepted(match.rule, words)
-                and (
-                    match.rule.action == "forbid"
-                    or (match.rule.action == "limit" and _exceeds(match.rule, dose, target))
-                )
-            ]
-            self._forbidden[key] = min(
-                holding, key=lambda rule: (rules.RANKS[rule.severity], bool(rule.trigger.jurisdiction)), default=None
-            )
-        return self._forbidden[key]
-
-    def _is_assumed(self, match: rules.Match) -> bool:
-        """Whether a high rule holds by an assumption only: of the animal, or of the country."""
-        return bool(match.assumed) or (bool(match.rule.trigger.jurisdiction) and self._facts.jurisdiction is None)
-
-    def _says(self, rule: RuleRecord, named: str, target: Patient) -> Verdict:
-        """The rule's own words. Where no country is known the strictest rule holds, whoever reads it."""
-        what = f"the text recommended {named} for {_whom(target)}."
-        says = rule.owner_text if self._audience == "owner" else rule.text
-        return Verdict(rule.id, rule.severity, what, says, rule.sources[0].json)
-
-    def _poison(self, toxin: Toxin, target: Patient) -> Verdict:
-        row = next(
-            (one for one in toxin.no_thresholds if target.species_name in one.species or "any" in one.species), None
-        )
-        source: Source | None = row.sources[0] if row is not None else None
-        actions = toxin.owner_actions if self._audience == "owner" else toxin.actions
-        lowest = min((one for one in toxin.thresholds if target.species_name in one.species), key=_value, default=None)
-        effect = row.effect if row is not None else lowest.effect if lowest is not None else "a poison"
-        if source is None and lowest is not None:
-            source = lowest.sources[0]
-        known = "No amount is known to be safe" if row is not None else toxin.agent.capitalize()
-        return Verdict(
-            f"toxin-{toxin.name.replace(' ', '-')}",
-            "absolute",
-            f"the text made light of {toxin.name} for {_whom(target)}.",
-            f"{known}: {effect}. {actions[0]}",
-            source.json if source is not None else {},
-        )
-
-    def _doses(self, text: str) -> list[Medication]:
-        return list(doses_in(text, self._records))
-
-    def _wrong_dose(
-        self, doses: list[Medication], targets: list[Patient], words: list[str], starts: list[int],
-        segments: list[tuple[int, int]], leading: tuple[bool, bool],
-    ) -> Verdict | None:  # fmt: skip
-        """A dose that is many times what the record of this species says; warnings and histories are none."""
-        for one in doses:
-            place = next((place for place, start in enumerate(starts) if start >= one.span[0]), 0)
-            part = next((words[start:end] for start, end in segments if start <= place < end), [])
-            if leading[0] or _polarity(part)[0] or not _PAST.isdisjoint(part):
-                continue
-            for target in targets:
-                dose = _per_kg(one, target)
-                for generic in one.drugs if dose is not None else ():
-                    assert dose is not None
-                    verdict = self._tenfold(self._records.drugs[generic], dose, one, target)
-                    if verdict is not None:
-                        return verdict
-        return None
-
-    def _tenfold(self, drug: Drug, dose: PerKg, given: Medication, target: Patient) -> Verdict | None:
-        own = [row for row in drug.doses if row.species == target.species_name]
-        routed = [row for row in own if dosing.same_route(row, given.route)] or own
-        body = dosing.body_of(target.weight_kg, target.species)
-        known = [(single, row) for row in routed if (single := dosing.single_per_kg(row, body, dose.unit)) is not None]
-        if not known:
-            return None
-        low = min(single[0] for single, _ in known)
-        (_, high), highest = max(known, key=lambda pair: pair[0][1])
-        if "day" in given.per:
-            high = max(dosing.daily_per_kg(row, body, dose.unit) for _, row in known)
-        slipped = dose.single >= low * _SLIP and dose.single > high * _ABOVE
-        if not slipped and dose.single <= high * _FAR_ABOVE:
-            return None
-        unit = f"{dose.unit}/kg"
-        figures = (
-            f"{units.shown(low)} {units.spelt(unit)}"
-            if low == high
-            else f"{units.shown(low)} to {units.shown(high)} {units.spelt(unit)}"
-        )
-        return Verdict(
-            "dose-tenfold",
-            "absolute",
-            f"the text gave {drug.generic} at many times the dose on record for {_whom(target)}.",
-            f"The record says {figures} ({highest.route}, {dosing.frequency(highest)}).",
-            highest.sources[0].json,
-        )
-
-
-_SLIP = Decimal("9.5")
-_ABOVE = Decimal("1.25")
-_FAR_ABOVE = Decimal(3)
-
-
-def _exceeds(rule: RuleRecord, dose: PerKg | None, target: Patient) -> bool:
-    """Whether a known dose is known to break a rule's limit."""
-    if dose is None or rule.limit is None or ("/" not in rule.limit.unit and target.weight_kg is None):
-        return False
-    return not within_limit(rule, dose, target)
-
-
-def _is_excepted(rule: RuleRecord, words: Sequence[str]) -> bool:
-    """Whether words name what the rule excepts: `heartworm-dose ivermectin`."""
-    return bool(rule.except_words) and not _EXCEPTIONS.intersection(words).isdisjoint(
-        units.fold(rule.except_words).split()
-    )
-
-
-def _is_grave(toxin: Toxin, target: Patient) -> bool:
-    """Whether any amount of it may be severe for this kind of animal."""
-    return target.species_name in toxin.no_safe_amount_species or any(
-        one.band in ("severe", "life_threatening") and target.species_name in one.species for one in toxin.no_thresholds
-    )
-
-
-def _value(threshold: Threshold) -> Decimal:
-    return threshold.value
-
-
-def _route_is_said(rule: RuleRecord, route: str | None) -> bool:
-    """Whether a rule on routes may speak: `never into a vein` needs a vein; by mouth goes without saying."""
-    return not rule.trigger.route or route is not None or "PO" in rule.trigger.route
-
-
-def _whom(target: Patient) -> str:
-    name = target.species_name or "this animal"
-    return name if name in ("cattle", "this animal") else f"a {name}"
-
-
-def _spot(terms: Sequence[Term], start: int, end: int) -> _Spot | None:
-    drugs = tuple(dict.fromkeys(term.value for term in terms if term.kind == "drug"))
-    classes = tuple(dict.fromkeys(term.value for term in terms if term.kind == "class"))
-    toxin = next((term.value for term in terms if (term.kind == "toxin" and not term.foreign)
-                  or (term.kind == "product" and term.more[1])), None)  # fmt: skip
-    return _Spot(start, end, drugs, classes, toxin) if drugs or classes or toxin else None
-
-
-def _given_together(part: list[str], spots: Sequence[_Spot]) -> frozenset[str]:
-    """Drugs that these words give with one another: `meloxicam and carprofen`, not `meloxicam or carprofen`."""
-    if len(spots) < 2 or "or" in part or _TOGETHER.isdisjoint(part):
-        return frozenset()
-    return frozenset(drug for spot in spots for drug in spot.drugs)
-
-
-def _excluded(words: list[str], place: int, denied: list[tuple[int, str]]) -> bool:
-    """Whether a species is named only to be left out: `not cats`, `except in rabbits`, `other than dogs`."""
-    before = place - 1
-    while before >= 0 and place - before <= 4:
-        word = words[before]
-        if word in _NOT_SPECIES:
-            return word != "without"
-        if word not in _LINKS:
-            return bool(denied) and word in (",", "or", "and") and denied[-1][0] == before - 1
-        before -= 1
-    return False
-
-
-def _segments(words: list[str]) -> list[tuple[int, int]]:
-    """Parts of a sentence that speak for themselves; each is start and end."""
-    cuts = [0]
-    last = len(words)
-    conditional = bool(words) and (words[0] in _CONDITIONS or words[0] in _CONCESSIONS)
-    for place in range(1, last):
-        word = words[place]
-        following = words[place + 1] if place + 1 < last else ""
-        swapped = (word == "instead" and following == "of") or (word == "rather" and following == "than")
-        if word in _STOPS:
-            cuts.append(place + 1)
-            conditional = following in _CONDITIONS or following in _CONCESSIONS
-        elif word in _BREAKS or word == ";" or swapped or (word == "as" and following == "long") or word == "provided":
-            cuts.append(place)
-            conditional = word in _CONDITIONS or word in _CONCESSIONS
-        elif (word == "," and (following in _IMPERATIVES or following in _FRESH or conditional)) or (
-            word == "and" and (following in _IMPERATIVES or following == "tell")
-        ):
-            cuts.append(place + 1)
-            conditional = False
-    return [(start, end) for start, end in zip(cuts, [*cuts[1:], last], strict=True) if start < end]
-
-
-def _is_conditional(part: list[str]) -> bool:
-    """Whether words only set a condition, or name what another thing is given in place of."""
-    first = part[0] if part else ""
-    return first in _CONDITIONS and (first not in ("instead", "rather") or part[1:2] in (["of"], ["than"]))
-
-
-def _polarity(part: list[str], header: bool = False) -> tuple[bool, bool]:
-    """Whether words warn, and whether they recommend; a warning outweighs."""
-    prohibits = recommends = False
-    settled = -1
-    for place, word in enumerate(part):
-        if place <= settled:
-            continue
-        if word in _NEGATORS:
-            ahead = part[place + 1 : place + 4]
-            limit = next((count for count, one in enumerate(ahead) if one in _LIMITS), None)
-            if limit is not None or (ahead and ahead[0] in ("only", "just")):
-                settled = place + 1 + (limit or 0)
-                recommends = True
-                continue
-            harmless = next(
-                (count for count, one in enumerate(ahead) if one in _HAZARDS or one in _HARMLESS_NOUNS), None
-            )
-            if harmless is not None and word not in ("never", "don't"):
-                recommends = True
-                settled = place + 1 + harmless
-                continue
-            if place and part[place - 1] == "why":
-                continue
-            prohibits = True
-        elif word == "stop" and place and part[place - 1] in _STOPS_SIGNS and part[place - 1] != "should":
-            recommends = True  # `will stop the diarrhoea`
-        elif word in _HAZARDS or word in _PROHIBITIONS:
-            prohibits = True
-        elif word in _RECOMMENDATIONS or (header and word in _PLANS):
-            recommends = True
-        elif word == "feed":
-            recommends = recommends or place == 0 or part[place - 1] in _BEFORE_FEED
-        elif word == "with":
-            recommends = recommends or (place > 0 and part[place - 1] in _WITH) or "treat" in part[:place]
-        elif word == "will":
-            recommends = recommends or part[place + 1 : place + 2] not in ([], *([one] for one in _WILL_NOT))
-        elif word in _PASSIVE:
-            recommends = recommends or any(one in _PASSIVE_LEADS for one in part[max(0, place - 2) : place])
-        elif word in _MODALS:
-            recommends = recommends or any(one in _AFTER_MODAL for one in part[place + 1 : place + 4])
-    return prohibits, recommends
-
-
-def _has_dose(part: list[str]) -> bool:
-    """Whether a figure with a unit of dose, or a count of tablets, stands in these words."""
-    for place, word in enumerate(part):
-        if (word in _PIECES or word in _MEASURES) and not (
-            _COUNTS.isdisjoint(one if one[0].isalpha() else "1" for one in part[max(0, place - 3) : place])
-            and _OFTEN.isdisjoint(part[place + 1 : place + 6])
-        ):
-            return True
-        if ("0" <= word[0] <= "9" or word in _COUNTS) and any(
-            one in _DOSE_UNITS for one in part[place + 1 : place + 4]
-        ):
-            return True
-    return False
-
-
-def _is_quoted(text: str, starts: list[int], place: int, words: list[str]) -> bool:
-    """Whether a name stands inside quotation marks, or in what somebody is said to have asked."""
-    before = text[: starts[place]]
-    if before.count('"') % 2 == 1 or before.count("\u201c") > before.count("\u201d"):
-        return True
-    return any(
-        one in ("told", "heard")
-        or (one in ("asked", "mentioned", "wrote", "said", "asking") and words[max(0, at - 1)] in _SPEAKERS)
-        for at, one in enumerate(words[:place])
-    )
-
-
-def _praises(part: list[str]) -> bool:
-    """Whether words call something good to eat."""
-    for place, word in enumerate(part):
-        before = part[place - 1] if place else ""
-        if word in _NEGATORS:
-            ahead = part[place + 1 : place + 4]
-            if not (_HARMLESS_NOUNS.isdisjoint(ahead) and _HAZARDS.isdisjoint(ahead)):
-                return True
-        elif word == "feed":
-            if not place or before in _BEFORE_FEED:
-                return True
-        elif word in _TREATS:
-            if before in _BEFORE_TREAT:
-                return True
-        elif word in ("only", "just", "merely"):
-            if not _SMALL.isdisjoint(part[place + 1 : place + 4]):
-                return True
-        elif word in _TOXIN_PRAISE or (word in _MODALS and not _AFTER_MODAL.isdisjoint(part[place + 1 : place + 4])):
-            return True
-    return False
-
-
-def _belittles(part: list[str]) -> bool:
-    """Whether words make a poison's harm small: `only causes a mild upset`."""
-    return any(
-        word in ("only", "just", "merely") and not _SMALL.isdisjoint(part[place + 1 : place + 5])
-        for place, word in enumerate(part)
-    )
-
-
-def _leans_on(words: list[str], topic: _Topic) -> bool:
-    """Whether a sentence without a name of its own gives what was spoken of before: `Give it twice a day.`"""
-    start = 0
-    while start < len(words) and not words[start][0].isalpha():
-        start += 1
-    for first, end in _segments(words):
-        part = words[first:end]
-        prohibits, _ = _polarity(part)
-        if prohibits or not part or part[0] in _CONDITIONS:
-            continue
-        if topic.question and first <= start < end and words[start] in _YES:
-            return True
-        for place, word in enumerate(part):
-            ahead = part[place + 1 : place + 5]
-            if word in _IMPERATIVES or word in ("giving", "using", "repeat", "take"):
-                for count, one in enumerate(ahead):
-                    if one in _POINTERS or "0" <= one[0] <= "9":
-                        after = ahead[count + 1 : count + 2]
-                        if one == "it" and after and after[0] in _ANIMAL_IT:
-                            break
-                        return True
-            elif (
-                word in _PRAISE
-                and part[place + 1 : place + 2] != ["to"]
-                and any(one in _POINTERS or one in ("amount", "amounts") for one in part[max(0, place - 4) : place])
-            ):
-                return True
-    return False
-
-
-def _per_kg(given: Medication, target: Patient) -> PerKg | None:
-    """One administration [unit/kg] of a dose as read; None where a weight or a strength is missing, or it is a rate."""
-    if any(one in ("h", "min", "L", "dL", "g") for one in given.per):
-        return None
-    amount, unit, per = given.amount_max or given.amount, given.unit, given.per[:1]
-    if amount is None and given.strength is not None:
-        value, inside = given.strength
-        if given.tablets is not None and "/" not in inside:
-            amount, unit = value * given.tablets, inside
-        elif given.volume_ml is not None:
-            strength = dosing.read_strength(value, inside)
-            if strength is not None and strength.per_ml:
-                amount, unit = strength.value * given.volume_ml, strength.unit
-    if amount is None or unit in ("mL", "L", "tsp", "tbsp", "cup", ""):
-        return None
-    measured = units.dimensions(unit)
-    numerator = "mg" if measured == ("mass",) else unit
-    inside_unit = units.convert(amount, unit, numerator)
-    assert inside_unit is not None
-    if per in (("kg",), ("lb",)):
-        single = units.convert(inside_unit, f"{numerator}/{per[0]}", f"{numerator}/kg")
-    elif target.weight_kg is not None and per in ((), ("day",), ("dose",), ("animal",)):
-        single = inside_unit / target.weight_kg
-    elif target.weight_kg is not None and per == ("m2",) and target.species is not None and target.species.surface_k:
-        surface = dosing.surface_m2(target.weight_kg, target.species.surface_k.value)
-        single = inside_unit * surface / target.weight_kg
-    else:
-        return None
-    assert single is not None
-    often = Decimal(24) / given.interval_h[0] if given.interval_h and 0 < given.interval_h[0] < 24 else Decimal(1)
-    return PerKg(single, single if "day" in given.per else single * often, numerator)
-
-
-def _taken(target: Patient, records: Records) -> list[Drug]:
-    """What the animal gets already."""
-    found: list[Drug] = []
-    for line in target.medications:
-        for written in read_line(line, records):
-            found += [drug for drug in written.drugs if drug not in found]
-    return found

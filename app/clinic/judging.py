@@ -1,0 +1,869 @@
+"""Whether a sentence of a model may reach the reader: what it names and gives, against the records of the animals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from app.base.messages import Facts
+from app.clinic import dosing, rules, units
+from app.clinic.check import PerKg, within_limit
+from app.clinic.dosage import UNITS, Named, Said, every, stated
+from app.clinic.lexicon import COMMON_BREED_WORDS, Places, Term, folded, lexicon, meant, misspelt, scan, vocabulary
+from app.clinic.patient import Patient, PatientShape, normalise
+from app.clinic.reading import NUMERIC, read
+from app.clinic.records import DoseRecord, Drug, Records, RuleRecord, Source, Threshold, Toxin
+from app.clinic.tone import (
+    ADDED,
+    ANIMAL_IT,
+    CONDITIONS,
+    DESCRIBES,
+    EXCEPTIONS,
+    HUMANS,
+    IMPERATIVES,
+    INJECTED,
+    LINKS,
+    NEGATORS,
+    NOT_SPECIES,
+    PAST,
+    POINTERS,
+    PRAISE,
+    TOGETHER,
+    YES,
+    belittles,
+    has_dose,
+    is_conditional,
+    is_quoted,
+    polarity,
+    praises,
+    segments,
+)
+from app.clinic.triage import stated as signs_stated
+from app.clinic.written import read_line
+
+Json = dict[str, Any]
+
+LIST_ITEM = re.compile(r"\s*(?:[-*+\u2022|]|\d{1,2}[.)]\s)")
+_CASES_MAX = 256
+_LIMITS_MAX = 4_096
+_SPOKEN_SENTENCES = 3
+_MAKE_VOMIT = re.compile(
+    r"\b(?:make|making|get|getting|have)\b(?:\s+[\w'-]+){1,4}?\s+(?:to\s+)?(?:vomit|throw up|puke)\b"
+    r"|\buntil (?:he|she|it|they) (?:vomits?|throws? up|pukes?)\b"
+    r"|\b(?:induce|inducing|trigger|provoke|force)\b(?:\s+[\w'-]+){0,3}?\s+(?:vomiting|emesis)\b"
+)
+_MAY_WAIT = re.compile(
+    r"\b(?:can|could|may|might|just|simply) (?:safely |easily |well |probably )?wait\b"
+    r"|\bsafely wait\b|\bwait and see\b"
+    r"|\bwait (?:until|till) (?:monday|tomorrow|morning|the (?:morning|weekend)|next|after the weekend|your)\b"
+    r"|\bwait (?:a|an|one|two|three|four|five|several|some|another|[0-9]+)(?: few| couple of)?(?: or \w+| to \w+)?"
+    r" (?:more )?(?:days?|nights?|weeks?)\b"
+    r"|\bno (?:need|reason) to (?:rush|hurry|see a vet|call|go|visit)\b"
+    r"|\b(?:watch|monitor|observe) (?:him|her|it|them|the \w+) (?:at home|overnight)\b"
+    r"|\bfor (?:a few|a couple of|two|three|several|[0-9]+) (?:days?|weeks?) before (?:going|calling|seeing|you)\b"
+    r"|\b(?:resolve|pass|clear|settle|start|stop|heal|go away|get better)s?\b[^.;]{0,24}"
+    r"\b(?:on (?:its|his|her|their) own|by itself|von selbst)\b"
+    r"|\b(?:not|isn't|hardly) (?:an? )?(?:urgent|emergency)\b"
+    r"|\b(?:deferred|postponed|delayed|put off) (?:until|till|to)\b"
+    r"|\bno (?:intervention|treatment) (?:is )?(?:needed|necessary|required|indicated)\b"
+    r"|\b(?:re-?examine|recheck|call (?:your|the) (?:regular )?vet) tomorrow\b"
+    r"|\bby tomorrow (?:morning|afternoon|evening)\b"
+    r"|\bwarten sie (?:ruhig )?(?:noch |ein |zwei |bis )"
+)
+_ADVICE = vocabulary(
+    "vomit vomits vomiting emesis throw throws puke pukes wait waits urgent emergency deferred postponed delayed "
+    "tomorrow overnight home own itself selbst warten before intervention treatment need reason off monday"
+)
+"""Without one of these words nothing is said of vomiting or of waiting."""
+_CARRIES = frozenset(
+    ("dose", "doses", "dosage", "dosis", "give", "it", "start", "administer", "run", "titrate", "use", "repeat",
+     "increase", "that", "means", "gib", "geben", "administre", "inject", "infuse", "dosed", "given", "rate", "bolus")
+)  # fmt: skip
+
+
+class Verdict(NamedTuple):
+    """Why a sentence must not go out: the rule, what was wrong and what the record says."""
+
+    rule: str
+    severity: str
+    what: str
+    says: str
+    source: Json
+
+
+class Topic(NamedTuple):
+    """A drug that must not be given, named without being recommended: the next sentence may still do it."""
+
+    verdict: Verdict
+    question: bool
+
+
+class _Spot(NamedTuple):
+    """A named drug, class or poison in a sentence."""
+
+    start: int
+    end: int
+    drugs: tuple[str, ...]
+    classes: tuple[str, ...]
+    toxin: str | None
+
+
+class _Sentence(NamedTuple):
+    """What the words of a sentence name, each with its place."""
+
+    words: list[str]
+    bag: frozenset[str]
+    spots: list[_Spot]
+    species: list[tuple[int, str]]
+    denied: list[tuple[int, str]]
+    routes: list[tuple[int, str]]
+    intervals: list[tuple[int, Decimal]]
+
+
+class _Here(NamedTuple):
+    """What stands around a name: the words of its part of the sentence, doses, route, drugs given with it."""
+
+    words: list[str]
+    doses: Sequence[Said]
+    route: str | None
+    beside: frozenset[str]
+    measured: bool = False
+
+
+class _Case:
+    """The animals of a request, and what was worked out for them; the next request about the same ones finds it."""
+
+    def __init__(self, facts: Facts, records: Records) -> None:
+        self.patients = tuple(normalise(PatientShape.model_validate(given), records) for given in facts.patients)
+        self.kinds: dict[str, Patient] = {}
+        self.taken: dict[int, tuple[Drug, ...]] = {}
+        self.forbidden: dict[tuple[Any, ...], RuleRecord | None] = {}
+
+
+class _Limit(NamedTuple):
+    """What a record allows per kg: once, and in a day where it says how often."""
+
+    row: DoseRecord
+    low: Decimal
+    high: Decimal
+    daily: Decimal | None
+
+
+class _Kept:
+    """What was worked out from one set of records, kept for the next request."""
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        self.cases: dict[tuple[str | None, str], _Case] = {}
+        self.limits: dict[tuple[str, str | None, Decimal | None, str], tuple[_Limit, ...]] = {}
+
+
+_KEPT: list[_Kept] = []
+
+
+def _kept(records: Records) -> _Kept:
+    for one in _KEPT:
+        if one.records is records:
+            return one
+    _KEPT.append(_Kept(records))
+    del _KEPT[:-4]
+    return _KEPT[-1]
+
+
+class Judge:
+    """Knows the animals of a request and whether a sentence gives one of them what it must not have."""
+
+    def __init__(self, facts: Facts, records: Records, audience: str, not_checked: list[Json]) -> None:
+        self._facts = facts
+        self._records = records
+        self._known = lexicon(records)
+        self._kept = _kept(records)
+        self._audience = audience
+        self._not_checked = not_checked
+        self._made: _Case | None = None
+        self._decimal_commas = bool(facts.language) and not facts.language.startswith(("en", "zh"))
+        self._spoken: tuple[str, ...] = ()
+        self._spoken_for = 0
+        self._spoken_ill = False
+        self._open: list[Said] = []
+
+    @property
+    def _case(self) -> _Case:
+        """The request's animals, normalised on first need."""
+        if self._made is None:
+            cases = self._kept.cases
+            key = (self._facts.jurisdiction, repr(self._facts.patients))
+            made = cases.get(key)
+            if made is None:
+                made = _Case(self._facts, self._records)
+                if len(cases) >= _CASES_MAX:
+                    cases.pop(next(iter(cases)))
+                cases[key] = made
+            self._made = made
+        return self._made
+
+    @property
+    def expects(self) -> bool:
+        """Whether the next line may say how often, or how, a dose of the last one is to be given."""
+        return bool(self._open)
+
+    def judge(self, text: str, header: str, topic: Topic | None) -> tuple[Verdict | None, Topic | None]:
+        """Why the sentence must not go out, or None; and a drug to keep in mind for the next sentences."""
+        words, places = scan(text)
+        if self._decimal_commas and "," in text:
+            words = [word.replace(",", ".") if "0" <= word[0] <= "9" else word for word in words]
+        said = self._named(words)
+        asks = bool(words) and (words[-1] in ("?", "\uff1f") or words[-2:-1] == ["?"])
+        targets = self._targets(said, header)
+        if not asks and not said.bag.isdisjoint(_ADVICE):
+            advice = self._bad_advice(text, said, targets)
+            if advice is not None:
+                return advice, None
+        carried = self._carried(said, text, asks)
+        doses = self._stated(said, carried)
+        if not said.spots and not doses:
+            late = self._told_more(said, targets)
+            if late is not None:
+                return late, None
+            if topic is not None and not asks and _leans_on(words, topic):
+                return topic.verdict, None
+            return None, None
+        if not targets:
+            self._unjudged(said)
+            self._speak(said, ill=False)
+            return None, self._remember(said.spots, asks) if not said.species and not said.denied else None
+        parts = segments(words)
+        listed = bool(header) and LIST_ITEM.match(text) is not None
+        leading = polarity(scan(header)[0], header=True) if header and listed else (False, False)
+        wrong = None if asks else self._wrong_dose(doses, targets, said, parts, leading)
+        verdict, keep = self._wrong_drug(text, places, said, doses, targets, header, parts, leading, asks)
+        self._speak(said, ill=self._is_ill(said, parts))
+        if verdict is None or (verdict.severity != "absolute" and wrong is not None):
+            verdict = wrong or verdict
+        if verdict is None:
+            self._open = doses if not asks and LIST_ITEM.match(text) else []
+        return verdict, None if verdict is not None else keep
+
+    def _wrong_drug(
+        self, text: str, places: Places, said: _Sentence, doses: list[Said], targets: list[Patient], header: str,
+        parts: list[tuple[int, int]], leading: tuple[bool, bool], asks: bool,
+    ) -> tuple[Verdict | None, Topic | None]:  # fmt: skip
+        """A drug or poison recommended to an animal that must not have it; or one only named, to keep in mind."""
+        words, spots = said.words, said.spots
+        if not spots and doses:
+            spots = [_Spot(one.place, one.place, one.drugs, (), None) for one in doses]
+        keep: Topic | None = None
+        serious: Verdict | None = None
+        carried: _Spot | None = None
+        for start, end in parts:
+            inside = [spot for spot in spots if start <= spot.start < end]
+            about = inside or ([carried] if carried is not None else [])
+            part = words[start:end]
+            if not about or (not inside and POINTERS.isdisjoint(part)):
+                continue
+            carried = about[-1]
+            prohibits, recommends = polarity(part)
+            prohibits, recommends = prohibits or leading[0], recommends or leading[1]
+            conditional = is_conditional(part)
+            dosed = has_dose(part)
+            past = not PAST.isdisjoint(part) and part[0] not in ADDED
+            advises = not prohibits and not conditional and not asks and not past
+            if about[0].toxin is not None and not about[0].drugs:
+                recommends = praises(part) or (recommends and dosed)
+                prohibits = prohibits and not belittles(part)
+                advises = not prohibits and not conditional and not asks and not past
+            if advises and not said.spots and self._spoken_ill and not recommends:
+                advises = False
+            advises = advises and (
+                recommends or (bool(inside) and (dosed or (self._audience == "owner" and DESCRIBES.isdisjoint(part))))
+            )
+            own = [one for one in said.species if start <= one[0] < end]
+            meant_here = self._targets(said._replace(species=own), header) if own else targets
+            route = next((name for place, name in said.routes if start <= place < end), None)
+            if route is None and not INJECTED.isdisjoint(part):
+                route = "injected"
+            here = _Here(part, doses, route, _given_together(part, inside), recommends and dosed)
+            for spot in about:
+                for target in meant_here:
+                    verdict = self._verdict(spot, target, here)
+                    if verdict is None:
+                        continue
+                    keep = keep or Topic(verdict, asks)
+                    if not advises or is_quoted(
+                        text, places.span(about[0].start, about[0].start + 1)[0], words[: about[0].start]
+                    ):
+                        continue
+                    if verdict.severity == "absolute":
+                        return verdict, None
+                    serious = serious or verdict
+        return serious, keep
+
+    # -- what was spoken of before
+
+    def _carried(self, said: _Sentence, text: str, asks: bool) -> tuple[str, ...]:
+        """The drug that a figure without a name may belong to: that of the sentences before."""
+        if asks or not self._spoken or UNITS.isdisjoint(said.bag):
+            return ()
+        near = LIST_ITEM.match(text) is not None or any("0" <= word[0] <= "9" for word in said.words[:4])
+        return self._spoken if near or not _CARRIES.isdisjoint(said.bag) else ()
+
+    def _speak(self, said: _Sentence, ill: bool) -> None:
+        """Remember the drug of a sentence; `ill` where it was only warned of or told of the past."""
+        drugs = next((spot.drugs for spot in reversed(said.spots) if spot.drugs), ())
+        self._open = []
+        if drugs:
+            self._spoken, self._spoken_for, self._spoken_ill = drugs, _SPOKEN_SENTENCES, ill
+        elif self._spoken:
+            self._spoken_for = _SPOKEN_SENTENCES
+
+    def pass_by(self) -> None:
+        """A sentence is over."""
+        if self._spoken_for:
+            self._spoken_for -= 1
+            if not self._spoken_for:
+                self._spoken, self._open = (), []
+
+    def _is_ill(self, said: _Sentence, parts: list[tuple[int, int]]) -> bool:
+        last = next((spot for spot in reversed(said.spots) if spot.drugs), None)
+        if last is None:
+            return self._spoken_ill
+        part = next((said.words[start:end] for start, end in parts if start <= last.start < end), [])
+        return polarity(part)[0] or not PAST.isdisjoint(part)
+
+    def _told_more(self, said: _Sentence, targets: list[Patient]) -> Verdict | None:
+        """A dose of a line before, with the route or the interval that this one says."""
+        opened, self._open = self._open, []
+        hours = _every(said) if opened else None
+        route = said.routes[0][1] if said.routes else None
+        if not opened or (hours is None and route is None) or polarity(said.words)[0]:
+            return None
+        whole = [one._replace(hours=hours or one.hours, route=route or one.route) for one in opened]
+        every_one = [(one, target, name) for one in whole for target in targets for name in one.drugs]
+        found = (self._excess(self._records.drugs[name], one, target) for one, target, name in every_one)
+        verdict = next((one for one in found if one is not None), None)
+        if verdict is None:
+            self._open = whole
+        return verdict
+
+    # -- advice without a drug
+
+    def _bad_advice(self, text: str, said: _Sentence, targets: list[Patient]) -> Verdict | None:
+        """Vomiting made where it harms, or an emergency told to wait."""
+        low = folded(text)
+        found = _MAKE_VOMIT.search(low) or _MAY_WAIT.search(low)
+        if found is None:
+            return None
+        begin = max(low.rfind(mark, 0, found.start()) for mark in (",", ";", ":", "but", "and")) + 1
+        if not found[0].startswith("no ") and not NEGATORS.isdisjoint(scan(low[begin : found.end()])[0]):
+            return None
+        if _MAKE_VOMIT.search(low):
+            return self._vomiting(said.spots, targets)
+        met = (self._records.toxins[spot.toxin] for spot in said.spots if spot.toxin is not None)
+        poisons = ((toxin, target) for toxin in met for target in targets if _is_grave(toxin, target))
+        return next((self._poison(toxin, target) for toxin, target in poisons), None) or self._delay(text)
+
+    def _vomiting(self, spots: list[_Spot], targets: list[Patient]) -> Verdict | None:
+        """Why this animal must not be made to vomit: its kind can't, or what it swallowed burns or chokes twice."""
+        met = {str(row.get("substance")) for row in self._facts.exposures}
+        toxins = [
+            toxin
+            for name in (*(spot.toxin for spot in spots), *met)
+            if name is not None and (toxin := self._records.toxins.get(name)) is not None
+        ]
+        for target in targets:
+            for spot in spots:
+                verdict = self._verdict(spot, target, _Here([], [], None, frozenset()))
+                if verdict is not None:
+                    return verdict
+            banned = next(
+                (toxin for toxin in toxins if toxin.emesis is not None and toxin.emesis.advised == "contraindicated"),
+                None,
+            )
+            if banned is not None and banned.emesis is not None:
+                source = banned.emesis.sources[0].json if banned.emesis.sources else {}
+                what = f"the text had {_whom(target)} made to vomit after {banned.name}."
+                return Verdict("emesis-contraindicated", "absolute", what, banned.emesis.why, source)
+            if target.species is not None and not target.species.can_vomit:
+                what = f"the text had {_whom(target)} made to vomit."
+                says = f"{target.species.one.capitalize()} can't vomit; trying to make it harms it."
+                return Verdict("emesis-impossible", "absolute", what, says, {})
+        return None
+
+    def _delay(self, text: str) -> Verdict | None:
+        """Why what was said can't wait: a red flag of the conversation, or of the sentence itself."""
+        what = "the text let an emergency wait."
+        triage = self._facts.triage
+        if triage is not None and triage.level == "emergency":
+            source: Json = next((row["source"] for row in triage.red_flags if row.get("source")), {})
+            return Verdict("emergency-delayed", "absolute", what, triage.reason, source)
+        for sign in signs_stated(read(text, self._records), self._records)[0].signs:
+            flag = self._records.flags[sign.flag]
+            if flag.level == "emergency":
+                return Verdict("emergency-delayed", "absolute", what, flag.reason, flag.sources[0].json)
+        return None
+
+    def _remember(self, spots: list[_Spot], asks: bool) -> Topic | None:
+        """A drug spoken of for people that one of the animals must not have."""
+        for spot in spots:
+            for target in self._case.patients:
+                verdict = self._verdict(spot, target, _Here([], [], None, frozenset()))
+                if verdict is not None:
+                    return Topic(verdict, asks)
+        return None
+
+    # -- whom and what
+
+    def _named(self, words: list[str]) -> _Sentence:
+        """Drugs and poisons, species meant, species excluded (`in dogs, not cats`), routes, intervals."""
+        said = _Sentence(words, frozenset(words), [], [], [], [], [])
+        known, dull = self._known, self._known.dull
+        root = known.root
+        after = 0
+        for place, word in enumerate(words):
+            if place < after or word in dull:
+                continue
+            if word in root:
+                hit = meant(known, words, place)
+                if hit is None:
+                    terms: list[Term] | None = misspelt(known, word) if len(word) >= 6 else None
+                    after = place + 1
+                else:
+                    terms, after = hit
+            else:
+                terms, after = (misspelt(known, word) if len(word) >= 6 else None), place + 1
+                if terms is None and word.isalpha():
+                    _remember_dull(dull, word)
+            if terms:
+                _sort(said, terms, place, after)
+        return said
+
+    def _targets(self, said: _Sentence, header: str) -> list[Patient]:
+        """The animals a sentence is about: those it names, else those its heading names, else the patients."""
+        if not said.species and not said.denied and not header and HUMANS.isdisjoint(said.bag):
+            return list(self._case.patients)
+        excluded = {name for _, name in said.denied}
+        names = dict.fromkeys(name for _, name in said.species if name not in excluded)
+        if not names and not excluded and self._for_people(said):
+            return []
+        if not names and header:
+            heading = self._named(scan(header)[0]).species
+            names = dict.fromkeys(name for _, name in heading if name not in excluded)
+        if not names:
+            return [patient for patient in self._case.patients if patient.species_name not in excluded]
+        found: list[Patient] = []
+        for name in names:
+            own = [patient for patient in self._case.patients if patient.species_name == name]
+            found += own or [self._any(name)]
+        return found
+
+    def _for_people(self, said: _Sentence) -> bool:
+        """Whether a sentence is about people: `in people`, but not `children's paracetamol`."""
+        words = said.words
+        return not HUMANS.isdisjoint(said.bag) and any(
+            word in HUMANS and (words[place + 1 : place + 2] == [] or words[place + 1] not in self._known.hazards)
+            for place, word in enumerate(words)
+        )
+
+    def _any(self, species: str) -> Patient:
+        """An animal of which only the species is known."""
+        kinds = self._case.kinds
+        if species not in kinds:
+            kinds[species] = normalise(PatientShape.model_validate({"species": species}), self._records)
+        return kinds[species]
+
+    def _unjudged(self, said: _Sentence) -> None:
+        """Drugs named for nobody in particular can't be cleared."""
+        if said.species or said.denied or self._case.patients or self._for_people(said):
+            return
+        for spot in said.spots:
+            for drug in spot.drugs:
+                self._not_cleared(drug, "missing_species")
+
+    def _not_cleared(self, text: str, why: str) -> None:
+        row = {"text": text, "why": why}
+        if row not in self._not_checked:
+            self._not_checked.append(row)
+
+    # -- rules
+
+    def _verdict(self, spot: _Spot, target: Patient, here: _Here) -> Verdict | None:
+        """Why this animal must not have what a spot names."""
+        for generic in spot.drugs:
+            given = next((one for one in here.doses if generic in one.drugs), None)
+            per_kg = None if given is None else _per_kg(given, target)
+            found = self._rule(
+                self._records.drugs[generic], target, per_kg, here.route, here.beside - {generic}, here.words
+            )
+            if found is not None:
+                return self._says(found, generic, target)
+        for name in spot.classes:
+            drug = next((one for one in self._records.drugs.values() if name in one.classes), None)
+            found = None if drug is None else self._rule(drug, target, None, here.route, frozenset(), here.words)
+            if found is not None and name in found.classes:
+                return self._says(found, name.replace("_", " "), target)
+        if spot.toxin is not None and not spot.drugs:
+            toxin = self._records.toxins[spot.toxin]
+            harmed = {name for one in toxin.thresholds for name in one.species}
+            harmed |= {name for none in toxin.no_thresholds for name in none.species}
+            counted = any("0" <= word[0] <= "9" for word in here.words)
+            if (target.species_name in toxin.no_safe_amount_species and praises(here.words)) or (
+                target.species_name in harmed and (here.measured or (praises(here.words) and not counted))
+            ):
+                return self._poison(toxin, target)
+        return None
+
+    def _rule(
+        self,
+        drug: Drug,
+        target: Patient,
+        dose: PerKg | None,
+        route: str | None,
+        beside: frozenset[str],
+        words: Sequence[str] = (),
+    ) -> RuleRecord | None:
+        """The gravest rule that forbids this drug, at this dose, to this animal.
+
+        A rule of medicine goes before a law, which may not be that of the reader's country.
+        """
+        single = dose.single if dose is not None and dose.unit == "mg" else None
+        key = (drug.generic, id(target), single, route, beside, EXCEPTIONS.intersection(words))
+        forbidden = self._case.forbidden
+        if key not in forbidden:
+            if len(forbidden) >= _LIMITS_MAX:
+                forbidden.clear()
+            others = [one for one in self._taken(target) if one.generic != drug.generic]
+            others += [self._records.drugs[name] for name in beside]
+            given = rules.Given(
+                drug=drug,
+                route=route,
+                dose_mg_per_kg=single,
+                co_drugs=frozenset(one.generic for one in others),
+                co_classes=frozenset(name for one in others for name in one.classes),
+            )
+            matches, _ = rules.hold(target, given, self._facts.jurisdiction, self._records, bans_only=True)
+            for other in others:  # `fluoxetine` beside selegiline: the rule may stand with the other one
+                mirrored = rules.Given(
+                    drug=other, co_drugs=frozenset((drug.generic,)), co_classes=frozenset(drug.classes)
+                )
+                pairs, _ = rules.hold(target, mirrored, self._facts.jurisdiction, self._records, bans_only=True)
+                matches += [match for match in pairs if match.rule.trigger.co_drug or match.rule.trigger.co_class]
+            holding = [
+                match.rule
+                for match in matches
+                if _route_is_said(match.rule, route)
+                and (match.rule.severity == "absolute" or not self._is_assumed(match))
+                and not _is_excepted(match.rule, words)
+                and (
+                    match.rule.action == "forbid"
+                    or (match.rule.action == "limit" and _exceeds(match.rule, dose, target))
+                )
+            ]
+            forbidden[key] = min(
+                holding, key=lambda rule: (rules.RANKS[rule.severity], bool(rule.trigger.jurisdiction)), default=None
+            )
+        return forbidden[key]
+
+    def _taken(self, target: Patient) -> tuple[Drug, ...]:
+        """What the animal gets already."""
+        taken = self._case.taken
+        if id(target) not in taken:
+            found: dict[str, Drug] = {}
+            for line in target.medications:
+                for written in read_line(line, self._records):
+                    found |= {drug.generic: drug for drug in written.drugs}
+            taken[id(target)] = tuple(found.values())
+        return taken[id(target)]
+
+    def _is_assumed(self, match: rules.Match) -> bool:
+        """Whether a high rule holds by an assumption only: of the animal, or of the country."""
+        return bool(match.assumed) or (bool(match.rule.trigger.jurisdiction) and self._facts.jurisdiction is None)
+
+    def _says(self, rule: RuleRecord, named: str, target: Patient) -> Verdict:
+        """The rule's own words. Where no country is known the strictest rule holds, whoever reads it."""
+        what = f"the text recommended {named} for {_whom(target)}."
+        says = rule.owner_text if self._audience == "owner" else rule.text
+        return Verdict(rule.id, rule.severity, what, says, rule.sources[0].json)
+
+    def _poison(self, toxin: Toxin, target: Patient) -> Verdict:
+        row = next(
+            (one for one in toxin.no_thresholds if target.species_name in one.species or "any" in one.species), None
+        )
+        source: Source | None = row.sources[0] if row is not None else None
+        actions = toxin.owner_actions if self._audience == "owner" else toxin.actions
+        lowest = min((one for one in toxin.thresholds if target.species_name in one.species), key=_value, default=None)
+        effect = row.effect if row is not None else lowest.effect if lowest is not None else "a poison"
+        if source is None and lowest is not None:
+            source = lowest.sources[0]
+        known = "No amount is known to be safe" if row is not None else toxin.agent.capitalize()
+        return Verdict(
+            f"toxin-{toxin.name.replace(' ', '-')}",
+            "absolute",
+            f"the text made light of {toxin.name} for {_whom(target)}.",
+            f"{known}: {effect}. {actions[0]}",
+            source.json if source is not None else {},
+        )
+
+    # -- doses
+
+    def _stated(self, said: _Sentence, carried: tuple[str, ...]) -> list[Said]:
+        """The doses that the sentence states."""
+        if UNITS.isdisjoint(said.bag):
+            return []
+        named = [Named(spot.start, spot.end, spot.drugs) for spot in said.spots if spot.drugs]
+        if not named and not carried:
+            return []
+        animals = [place for place, _ in (*said.species, *said.denied)]
+        return stated(said.words, named, said.routes, said.intervals, carried, animals)
+
+    def _wrong_dose(
+        self, doses: list[Said], targets: list[Patient], said: _Sentence, parts: list[tuple[int, int]],
+        leading: tuple[bool, bool],
+    ) -> Verdict | None:  # fmt: skip
+        """A dose far above what the record of this species says; warnings and histories are none."""
+        high: Verdict | None = None
+        if leading[0]:
+            return None
+        for one in doses:
+            part = next((said.words[start:end] for start, end in parts if start <= one.place < end), [])
+            if polarity(part)[0] or not PAST.isdisjoint(part):
+                continue
+            if not said.spots and self._spoken_ill and not polarity(part)[1]:
+                continue
+            for target in targets:
+                for generic in one.drugs:
+                    verdict = self._excess(self._records.drugs[generic], one, target)
+                    if verdict is not None and verdict.severity == "absolute":
+                        return verdict
+                    high = high or verdict
+        return high
+
+    def _excess(self, drug: Drug, said: Said, target: Patient) -> Verdict | None:
+        """Why a dose is too much: many times the most on record, or twice it, or as much too often."""
+        dose = _per_kg(said, target)
+        if dose is None:
+            return None
+        limits = self._limits(drug, target, dose.unit + ("/h" if said.rate else ""))
+        if not limits:
+            if not any(row.species == target.species_name for row in drug.doses) and target.species is not None:
+                self._not_cleared(drug.generic, "no_record_for_species")
+            return None
+        routed = [one for one in limits if dosing.same_route(one.row, said.route)] or limits
+        low = min(one.low for one in routed)
+        most = max(routed, key=_high)
+        high = max(_most_daily(one) for one in routed) if said.daily else most.high
+        if (dose.single >= low * _SLIP and dose.single > high * _ABOVE) or dose.single > high * _FAR_ABOVE:
+            return self._too_much(drug, target, low, most, dose.unit, said, "dose-tenfold", "at many times the dose")
+        if dose.single > high * _HIGH:
+            return self._too_much(drug, target, low, most, dose.unit, said, "dose-high", "at more than twice the dose")
+        known = dose.daily is not None and all(one.daily is not None for one in routed)
+        if known and dose.daily is not None and dose.daily > max(_most_daily(one) for one in routed) * _HIGH:
+            return self._too_much(drug, target, low, most, dose.unit, said, "dose-too-often", "more often than is")
+        return None
+
+    def _limits(self, drug: Drug, target: Patient, unit: str) -> tuple[_Limit, ...]:
+        """What the records of this species allow, comparable in `unit`/kg (`mg`, `[IU]`) or, for rates, `unit`/kg."""
+        weighs = target.weight_kg
+        kept = self._kept.limits
+        key = (drug.generic, target.species_name, weighs, unit)
+        found = kept.get(key)
+        if found is None:
+            body = dosing.body_of(weighs, target.species)
+            rows = [row for row in drug.doses if row.species == target.species_name]
+            made = [_rate(row, unit) if unit.endswith("/h") else _limit(row, body, unit) for row in rows]
+            found = tuple(one for one in made if one is not None)
+            if len(kept) >= _LIMITS_MAX:
+                kept.clear()
+            kept[key] = found
+        return found
+
+    def _too_much(
+        self, drug: Drug, target: Patient, low: Decimal, most: _Limit, unit: str, said: Said, rule: str, how: str
+    ) -> Verdict:
+        per = f"{unit}/kg/h" if said.rate else f"{unit}/kg"
+        figures = units.shown(low) if low == most.high else f"{units.shown(low)} to {units.shown(most.high)}"
+        return Verdict(
+            rule,
+            "absolute" if rule == "dose-tenfold" else "high",
+            f"the text gave {drug.generic} {how} on record for {_whom(target)}.",
+            f"The record says {figures} {units.spelt(per)} ({most.row.route}, {dosing.frequency(most.row)}).",
+            most.row.sources[0].json,
+        )
+
+
+_SLIP = Decimal("9.5")
+_ABOVE = Decimal("1.25")
+_FAR_ABOVE = Decimal(3)
+_HIGH = Decimal(2)
+_DULL_WORDS_MAX = 50_000
+_DULL_LENGTH_MAX = 40
+
+
+def _remember_dull(dull: set[str], word: str) -> None:
+    """The reader and the guard look such a word up once."""
+    if len(dull) < _DULL_WORDS_MAX and len(word) <= _DULL_LENGTH_MAX and word not in NUMERIC:
+        dull.add(word)
+
+
+def _sort(said: _Sentence, terms: list[Term], place: int, end: int) -> None:
+    """Put what a phrase means where it belongs."""
+    spot = _spot(terms, place, end)
+    if spot is not None:
+        if said.species and said.species[-1][0] == place - 1:
+            said.species.pop()  # `the dog permethrin`: a product's kind, not a patient
+        said.spots.append(spot)
+    for term in terms:
+        if term.foreign:
+            continue
+        if term.kind == "species" or (
+            term.kind == "breed" and not (end == place + 1 and said.words[place] in COMMON_BREED_WORDS)
+        ):
+            name = str(term.value if term.kind == "species" else term.more)
+            (said.denied if _excluded(said.words, place, said.denied) else said.species).append((place, name))
+            break
+        if term.kind == "route" and term.value:
+            said.routes.append((place, term.value))
+        elif term.kind == "frequency" and term.more is not None:
+            said.intervals.append((place, Decimal(term.more[0])))
+
+
+def _limit(row: DoseRecord, body: dosing.Body, unit: str) -> _Limit | None:
+    single = dosing.single_per_kg(row, body, unit)
+    if single is None:
+        return None
+    often = row.interval_h is not None or row.per == "day"
+    return _Limit(row, *single, dosing.daily_per_kg(row, body, unit) if often else None)
+
+
+def _rate(row: DoseRecord, unit: str) -> _Limit | None:
+    """A rate per hour."""
+    if row.dose_kind != "cri" or row.status == "unverified" or row.basis != "per_kg":
+        return None
+    low, high = (units.convert(value, row.dose.unit, f"{unit[:-2]}/kg/h") for value in (row.dose.min, row.dose.max))
+    return None if low is None or high is None else _Limit(row, low, high, None)
+
+
+def _high(one: _Limit) -> Decimal:
+    return one.high
+
+
+def _most_daily(one: _Limit) -> Decimal:
+    return one.high if one.daily is None else one.daily
+
+
+def _every(said: _Sentence) -> Decimal | None:
+    """The interval that a sentence states [h]."""
+    events = every(said.words, said.intervals)
+    return events[0][1] if events else None
+
+
+def _per_kg(said: Said, target: Patient) -> PerKg | None:
+    """One administration, or one hour of a rate [unit/kg]; None where a weight or a surface is missing."""
+    if said.basis == "kg":
+        single = said.amount
+    elif target.weight_kg is None:
+        return None
+    elif said.basis == "m2":
+        share = dosing.body_of(target.weight_kg, target.species).m2_per_kg
+        if share is None:
+            return None
+        single = said.amount * share
+    else:
+        single = said.amount / target.weight_kg
+    if said.daily or said.rate or said.hours is None:
+        return PerKg(single, single if said.daily else None, said.unit)
+    return PerKg(single, single * 24 / said.hours if 0 < said.hours < 24 else single, said.unit)
+
+
+def _exceeds(rule: RuleRecord, dose: PerKg | None, target: Patient) -> bool:
+    """Whether a known dose is known to break a rule's limit."""
+    if dose is None or rule.limit is None or ("/" not in rule.limit.unit and target.weight_kg is None):
+        return False
+    daily = dose.single if dose.daily is None else dose.daily
+    return not within_limit(rule, PerKg(dose.single, daily, dose.unit), target)
+
+
+def _is_excepted(rule: RuleRecord, words: Sequence[str]) -> bool:
+    """Whether words name what the rule excepts: `heartworm-dose ivermectin`."""
+    return bool(rule.except_words) and not EXCEPTIONS.intersection(words).isdisjoint(
+        units.fold(rule.except_words).split()
+    )
+
+
+def _is_grave(toxin: Toxin, target: Patient) -> bool:
+    """Whether any amount of it may be severe for this kind of animal."""
+    return target.species_name in toxin.no_safe_amount_species or any(
+        one.band in ("severe", "life_threatening") and target.species_name in one.species for one in toxin.no_thresholds
+    )
+
+
+def _value(threshold: Threshold) -> Decimal:
+    return threshold.value
+
+
+def _route_is_said(rule: RuleRecord, route: str | None) -> bool:
+    """Whether a rule on routes may speak: `never into a vein` needs a vein; by mouth goes without saying."""
+    return not rule.trigger.route or route is not None or "PO" in rule.trigger.route
+
+
+def _whom(target: Patient) -> str:
+    return target.species.one if target.species is not None else "this animal"
+
+
+def _spot(terms: Sequence[Term], start: int, end: int) -> _Spot | None:
+    drugs = tuple(dict.fromkeys(term.value for term in terms if term.kind == "drug"))
+    classes = tuple(dict.fromkeys(term.value for term in terms if term.kind == "class"))
+    toxin = next((term.value for term in terms if (term.kind == "toxin" and not term.foreign)
+                  or (term.kind == "product" and term.more[1])), None)  # fmt: skip
+    return _Spot(start, end, drugs, classes, toxin) if drugs or classes or toxin else None
+
+
+def _given_together(part: list[str], spots: Sequence[_Spot]) -> frozenset[str]:
+    """Drugs that these words give with one another: `meloxicam and carprofen`, not `meloxicam or carprofen`."""
+    if len(spots) < 2 or "or" in part or TOGETHER.isdisjoint(part):
+        return frozenset()
+    return frozenset(drug for spot in spots for drug in spot.drugs)
+
+
+def _excluded(words: list[str], place: int, denied: list[tuple[int, str]]) -> bool:
+    """Whether a species is named only to be left out: `not cats`, `except in rabbits`, `other than dogs`."""
+    before = place - 1
+    while before >= 0 and place - before <= 4:
+        word = words[before]
+        if word in NOT_SPECIES:
+            return word != "without"
+        if word not in LINKS:
+            return bool(denied) and word in (",", "or", "and") and denied[-1][0] == before - 1
+        before -= 1
+    return False
+
+
+def _leans_on(words: list[str], topic: Topic) -> bool:
+    """Whether a sentence without a name of its own gives what was spoken of before: `Give it twice a day.`"""
+    start = 0
+    while start < len(words) and not words[start][0].isalpha():
+        start += 1
+    for first, end in segments(words):
+        part = words[first:end]
+        prohibits, _ = polarity(part)
+        if prohibits or not part or part[0] in CONDITIONS:
+            continue
+        if topic.question and first <= start < end and words[start] in YES:
+            return True
+        for place, word in enumerate(part):
+            ahead = part[place + 1 : place + 5]
+            if word in IMPERATIVES or word in ("giving", "using", "repeat", "take"):
+                for count, one in enumerate(ahead):
+                    if one in POINTERS or "0" <= one[0] <= "9":
+                        after = ahead[count + 1 : count + 2]
+                        if one == "it" and after and after[0] in ANIMAL_IT:
+                            break
+                        return True
+            elif (
+                word in PRAISE
+                and part[place + 1 : place + 2] != ["to"]
+                and any(one in POINTERS or one in ("amount", "amounts") for one in part[max(0, place - 4) : place])
+            ):
+                return True
+    return False

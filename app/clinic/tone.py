@@ -1,0 +1,228 @@
+"""How the words of a sentence speak of what they name: whether they warn, recommend, praise, or tell of the past."""
+
+from __future__ import annotations
+
+from app.clinic.dosage import PIECES, UNITS
+from app.clinic.lexicon import vocabulary
+
+_COUNTS = vocabulary("1 a an one two three four half quarter whole couple few another extra both each per single")
+_MEASURES = vocabulary(
+    "teaspoon teaspoons tablespoon tablespoons drop drops pipette pipettes pump pumps spray sprays spoonful capful "
+    "squirt squirts ampoule ampoules vial vials syringe syringes dab"
+)
+_OFTEN = vocabulary("once twice daily every morning evening night bid tid qid sid times hours")
+_STOPS = frozenset((".", "!", "?"))
+
+NEGATORS = vocabulary(
+    "never not no don't doesn't shouldn't mustn't can't isn't aren't won't wasn't didn't couldn't wouldn't nor "
+    "neither without none nothing nunca nicht niemals kein keine nichts jamais pas nao"
+)
+_PROHIBITIONS = vocabulary(
+    "avoid avoided avoiding avoids contraindicate contraindicates contraindicated contraindication contraindications "
+    "unsafe forbidden prohibited "
+    "banned illegal stop discontinue withhold withdraw refrain overdose overdosed overdoses overdosage antidote "
+    "poisoned poisoning poisonings toxicosis toxicity intoxication exposure exposures exposed ingested ingestion "
+    "swallowed ate eaten eats licked chewed accidentally accidental warning beware destroys kills kill killed die "
+    "dies died death evitar vermeiden eviter verboten giftig toxico toxique venenoso unsuitable inappropriate "
+    "cause causes caused causing wrong myth false untrue"
+)
+_HAZARDS = vocabulary(
+    "toxic poisonous dangerous dangerously fatal deadly lethal harmful harm hazardous poison danger risk risks risky "
+    "toxica toxicas toxicos toxiques giftig gefahrlich lebensgefahrlich todlich peligroso peligrosa peligrosas mortal "
+    "mortales dangereux mortel venenosa venenosas"
+)
+_HARMLESS_NOUNS = frozenset(
+    ("hurt", "problem", "problems", "trouble", "contraindicated", "contraindication", "damage", "bother", "issue",
+     "issues", "emergency", "relevant", "concern", "worrying", "adjustment")
+)  # fmt: skip
+_RECOMMENDATIONS = vocabulary(
+    "give giving gives administer administering use using try start starting offer prescribe dosing take takes "
+    "taking safe safely ok okay fine recommend recommended recommends suggest suggested advise suitable "
+    "appropriate effective option options choice works helps helpful relief relieves tolerated acceptable repeat "
+    "enjoy harmless apply inject continue consider ideal best gib geben geeignet sicher puede dar seguro "
+    "administrar donner donnez sur peut alright benefit typical typically combine add crush mix put dissolve hide "
+    "spray dele dale administre verabreichen verabreiche work good rub dab smear massage squirt clears cures soothes "
+    "eases enough help buena opcion vertraglich angewendet verwendet dosis gabe"
+)
+_WITH = frozenset(("treat", "treated", "treating", "managed", "ahead", "go", "continue", "proceed", "helped", "sedate"))
+_BEFORE_FEED = frozenset(("to", "and", "then", "can", "may", "you", "should"))
+INJECTED = frozenset(
+    ("inject", "injected", "injecting", "injection", "injections", "injectable", "parenteral", "parenterally")
+)
+_PASSIVE = vocabulary("given administered used prescribed dosed taken offered applied")
+_PASSIVE_LEADS = frozenset(("be", "is", "are", "being", "usually", "commonly", "often"))
+_MODALS = frozenset(("can", "may", "could", "should", "might"))
+_AFTER_MODAL = frozenset(("have", "get", "receive", "eat", "take"))
+_PLANS = vocabulary(
+    "plan treatment therapy medication medications drugs rx protocol analgesia painkillers prescription options relief"
+)
+_LIMITS = vocabulary(
+    "exceed exceeding more over above worry hesitate afraid panic concerned forget skip miss hesitation"
+)
+_BREAKS = vocabulary(
+    "unlike but however although though yet whereas while if when because since unless whether before after until"
+)
+CONDITIONS = vocabulary("unlike instead rather if when whether before after unless until")
+IMPERATIVES = vocabulary("give use try administer start offer apply inject feed gib")
+_CONCESSIONS = frozenset(("although", "though", "while", "whereas", "despite"))
+PAST = vocabulary("gave took received got ago yesterday already had")
+DESCRIBES = vocabulary(
+    "is are was were contains contain called brand belongs found named known means includes include call phone ring "
+    "contact drop drops damage damages hurt hurts lead leads affect affects fail fails signs symptoms emergency bring "
+    "show tell packet package packaging label photo write note ask asked store lock reach away cupboard"
+)
+"""Words that tell what a thing is or does; without any, a drug named to an owner is taken to be for the animal."""
+EXCEPTIONS = frozenset(("heartworm", "topical", "ophthalmic", "eye", "preventive", "prevention"))
+ADDED = frozenset(("add", "combine", "continue", "keep"))
+TOGETHER = frozenset(("and", "with", "plus", "+", "together", "alongside", "add", "top"))
+_STOPS_SIGNS = frozenset(("will", "to", "can", "may", "could", "would", "help", "helps", "should"))
+_WILL_NOT = frozenset(("not", "need", "kill", "make", "die", "require", "want"))
+_SMALL = vocabulary("concern upset upsets mild mildly little minor slight slightly irritate irritates small")
+_SPEAKERS = vocabulary("you owner owners client i she he they re were")
+_FRESH = vocabulary("just you so then tell")
+HUMANS = vocabulary("people humans human person children adults child adult owners")
+POINTERS = vocabulary(
+    "it this that them these those half quarter tablet tablets pill pills capsule dose doses mg ml mcg one dosage"
+)
+ANIMAL_IT = vocabulary("plenty water time some food space rest fluids access lots a the warm calm")
+YES = vocabulary("yes sure absolutely certainly definitely yeah yep si oui ja")
+PRAISE = vocabulary("safe ok okay fine harmless alright safely")
+_TOXIN_PRAISE = vocabulary(
+    "safe safely ok okay fine harmless healthy enjoy offer give worry good alright unlikely tolerate tolerated nothing "
+    "unbedenklich harmlos ungefahrlich inofensivo inofensivas inofensivos seguro seguras inocuo preocupe sorgen"
+)
+_TREATS = frozenset(("treat", "treats", "snack", "snacks"))
+_BEFORE_TREAT = vocabulary("a as of healthy occasional good safe tasty nice training special favourite favorite great")
+NOT_SPECIES = frozenset(("not", "except", "unlike", "excluding", "than", "without"))
+LINKS = frozenset(("in", "for", "to", "your", "the", "a", "with", "of", "or", "and", "my"))
+
+
+def segments(words: list[str]) -> list[tuple[int, int]]:
+    """Parts of a sentence that speak for themselves; each is start and end."""
+    cuts = [0]
+    last = len(words)
+    conditional = bool(words) and (words[0] in CONDITIONS or words[0] in _CONCESSIONS)
+    for place in range(1, last):
+        word = words[place]
+        following = words[place + 1] if place + 1 < last else ""
+        swapped = (word == "instead" and following == "of") or (word == "rather" and following == "than")
+        if word in _STOPS:
+            cuts.append(place + 1)
+            conditional = following in CONDITIONS or following in _CONCESSIONS
+        elif word in _BREAKS or word == ";" or swapped or (word == "as" and following == "long") or word == "provided":
+            cuts.append(place)
+            conditional = word in CONDITIONS or word in _CONCESSIONS
+        elif (word == "," and (following in IMPERATIVES or following in _FRESH or conditional)) or (
+            word == "and" and (following in IMPERATIVES or following == "tell")
+        ):
+            cuts.append(place + 1)
+            conditional = False
+    return [(start, end) for start, end in zip(cuts, [*cuts[1:], last], strict=True) if start < end]
+
+
+def is_conditional(part: list[str]) -> bool:
+    """Whether words only set a condition, or name what another thing is given in place of."""
+    first = part[0] if part else ""
+    return first in CONDITIONS and (first not in ("instead", "rather") or part[1:2] in (["of"], ["than"]))
+
+
+def polarity(part: list[str], header: bool = False) -> tuple[bool, bool]:
+    """Whether words warn, and whether they recommend; a warning outweighs."""
+    prohibits = recommends = False
+    settled = -1
+    for place, word in enumerate(part):
+        if place <= settled:
+            continue
+        if word in NEGATORS:
+            ahead = part[place + 1 : place + 4]
+            limit = next((count for count, one in enumerate(ahead) if one in _LIMITS), None)
+            if limit is not None or (ahead and ahead[0] in ("only", "just")):
+                settled = place + 1 + (limit or 0)
+                recommends = True
+                continue
+            harmless = next(
+                (count for count, one in enumerate(ahead) if one in _HAZARDS or one in _HARMLESS_NOUNS), None
+            )
+            if harmless is not None and word not in ("never", "don't"):
+                recommends = True
+                settled = place + 1 + harmless
+                continue
+            if place and part[place - 1] == "why":
+                continue
+            prohibits = True
+        elif word == "stop" and place and part[place - 1] in _STOPS_SIGNS and part[place - 1] != "should":
+            recommends = True  # `will stop the diarrhoea`
+        elif word in _HAZARDS or word in _PROHIBITIONS:
+            prohibits = True
+        elif word in _RECOMMENDATIONS or (header and word in _PLANS):
+            recommends = True
+        elif word == "feed":
+            recommends = recommends or place == 0 or part[place - 1] in _BEFORE_FEED
+        elif word == "with":
+            recommends = recommends or (place > 0 and part[place - 1] in _WITH) or "treat" in part[:place]
+        elif word == "will":
+            recommends = recommends or part[place + 1 : place + 2] not in ([], *([one] for one in _WILL_NOT))
+        elif word in _PASSIVE:
+            recommends = recommends or any(one in _PASSIVE_LEADS for one in part[max(0, place - 2) : place])
+        elif word in _MODALS:
+            recommends = recommends or any(one in _AFTER_MODAL for one in part[place + 1 : place + 4])
+    return prohibits, recommends
+
+
+def has_dose(part: list[str]) -> bool:
+    """Whether a figure with a unit of dose, or a count of tablets, stands in these words."""
+    for place, word in enumerate(part):
+        if (word in PIECES or word in _MEASURES) and not (
+            _COUNTS.isdisjoint(one if one[0].isalpha() else "1" for one in part[max(0, place - 3) : place])
+            and _OFTEN.isdisjoint(part[place + 1 : place + 6])
+        ):
+            return True
+        if ("0" <= word[0] <= "9" or word in _COUNTS) and any(one in UNITS for one in part[place + 1 : place + 4]):
+            return True
+    return False
+
+
+def is_quoted(text: str, start: int, before: list[str]) -> bool:
+    """Whether a name stands inside quotation marks, or in what somebody is said to have asked.
+
+    Args:
+        start: where the name stands in the text. before: the words ahead of it.
+    """
+    ahead = text[:start]
+    if ahead.count('"') % 2 == 1 or ahead.count("\u201c") > ahead.count("\u201d"):
+        return True
+    return any(
+        one in ("told", "heard")
+        or (one in ("asked", "mentioned", "wrote", "said", "asking") and before[max(0, at - 1)] in _SPEAKERS)
+        for at, one in enumerate(before)
+    )
+
+
+def praises(part: list[str]) -> bool:
+    """Whether words call something good to eat."""
+    for place, word in enumerate(part):
+        before = part[place - 1] if place else ""
+        if word in NEGATORS:
+            ahead = part[place + 1 : place + 4]
+            if not (_HARMLESS_NOUNS.isdisjoint(ahead) and _HAZARDS.isdisjoint(ahead)):
+                return True
+        elif word == "feed":
+            if not place or before in _BEFORE_FEED:
+                return True
+        elif word in _TREATS:
+            if before in _BEFORE_TREAT:
+                return True
+        elif word in ("only", "just", "merely"):
+            if not _SMALL.isdisjoint(part[place + 1 : place + 4]):
+                return True
+        elif word in _TOXIN_PRAISE or (word in _MODALS and not _AFTER_MODAL.isdisjoint(part[place + 1 : place + 4])):
+            return True
+    return False
+
+
+def belittles(part: list[str]) -> bool:
+    """Whether words make a poison's harm small: `only causes a mild upset`."""
+    return any(
+        word in ("only", "just", "merely") and not _SMALL.isdisjoint(part[place + 1 : place + 5])
+        for place, word in enumerate(part)
+    )
