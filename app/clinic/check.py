@@ -327,7 +327,7 @@ def judge(dose: PerKg, records: Sequence[DoseRecord], drug: Drug, patient: Patie
     """A dose against the range of its records, and whether any of them could be compared.
 
     Ten times the highest recorded dose is an absolute finding, above a maximum or one and a half times the highest a
-    high one, above it at all a moderate one.
+    high one, above it at all a moderate one; above a least dose, which names no highest, never more than moderate.
     """
     body = dosing.body_of(patient.weight_kg, patient.species)
     comparable = [row for row in records if dosing.single_per_kg(row, body, dose.unit) is not None]
@@ -348,8 +348,9 @@ def judge(dose: PerKg, records: Sequence[DoseRecord], drug: Drug, patient: Patie
         text = f"{says}. That is more than the most a single dose may be."
         found.append(_dose_finding("dose-above-maximum", "high", drug, text, over[0]))
     elif dose.single > high * MUCH_ABOVE:
-        text = f"{says}. That is {shown(dose.single / high, 2)} times the highest."
-        found.append(_dose_finding("dose-above-range", "high", drug, text, highest))
+        least = highest.dose_kind == "minimum"
+        text = f"{says}. That is {shown(dose.single / high, 2)} times the {'least dose' if least else 'highest'}."
+        found.append(_dose_finding("dose-above-range", "moderate" if least else "high", drug, text, highest))
     elif dose.single > high * ROUNDING:
         text = f"{says}. That is above the range."
         found.append(_dose_finding("dose-above-range", "moderate", drug, text, highest))

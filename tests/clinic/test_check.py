@@ -447,6 +447,14 @@ def test_more_of_a_drug_is_never_judged_milder_above_its_range(small: Clinic, mg
     assert rank(mg) <= rank(mg + more)
 
 
+def test_more_than_a_least_dose_is_no_grave_finding_until_it_is_tenfold(small: Clinic) -> None:
+    least = found(small.check({"patient": DOG, "drugs": ["betasone 40 mg PO once"]}))
+    slip = found(small.check({"patient": DOG, "drugs": ["betasone 200 mg PO once"]}))
+
+    assert least["dose-above-range"] == "moderate"
+    assert slip["dose-tenfold"] == "absolute"
+
+
 ABOVE = ("dose-above-range", "dose-above-maximum", "dose-tenfold")
 
 

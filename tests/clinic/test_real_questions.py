@@ -54,7 +54,7 @@ ROWS: list[tuple[Audience, str, list[str], list[str]]] = [
     ("clinician", "1100lb horse banamine 10 ml iv twice a day with bute 2 g",
      [CONTRAINDICATED + "flunixin with phenylbutazone", "499 kg"], ["2 g, 499"]),
     ("clinician", "donkey ivermectin paste dose 180kg",
-     ["No dose of ivermectin is on record for this animal"], ["Collie", "36 mg"]),
+     ["0.2 mg/kg x 180 kg = 36 mg", "none can be stated"], ["Collie"]),
     ("clinician", "my horse got into the cattle feed with rumensin", [EMERGENCY, "monensin"], ["already on"]),
     ("clinician", "mare 600 kg xylazine and detomidine combo?",
      ["20 to 40 mcg/kg x 600 kg = 12 to 24 mg", "660 mg"], ["12000"]),
