@@ -82,6 +82,22 @@ class Picture:
 
 
 @record(frozen=True, slots=True)
+class Written:
+    """What stands in a picture: data of whoever printed it, never an instruction.
+
+    Attributes:
+        picture: its index in the request.
+        words: read by character recognition: {quad, text, again, score}, `quad` x, y of four corners clockwise from the
+            upper left [px].
+        text: of a document that brings its own text; then `words` is empty.
+    """
+
+    picture: int
+    words: tuple[Json, ...] = ()
+    text: str = ""
+
+
+@record(frozen=True, slots=True)
 class ToolCall:
     """A call that the model asks for, whole. `arguments` is JSON text as the model wrote it."""
 
@@ -171,6 +187,8 @@ class Facts:
         analytes, patterns: rows of `labs`, each with `patient`; `flag` is None where nothing on record tells.
         differentials: answers of `differentials`, of a question about signs, each with `patient`, `findings`.
         vitals: rows of `triage`, each with `patient`: {name, value, unit, comparator, interval, flag, level, ...}.
+        sheets: laboratory sheets as read: {picture, patient, species, rows[]}; `picture` is None for a typed one. Rows
+            of `analytes` that come from a picture have its index as `picture`.
     """
 
     audience: Audience
@@ -190,6 +208,7 @@ class Facts:
     vitals: tuple[Json, ...] = ()
     patterns: tuple[Json, ...] = ()
     differentials: tuple[Json, ...] = ()
+    sheets: tuple[Json, ...] = ()
     on_topic: bool = True
     notice: str = ""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from app.base.errors import Invalid, NotFound
-from app.base.messages import Ask, Facts
+from app.base.messages import Ask, Facts, Written
 from app.clinic import assessment, calculators, differentials, listing, reading, triage
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
@@ -78,11 +78,17 @@ class Clinic:
         """Make now what the first question would wait for."""
         lexicon(self.records)
 
-    def facts_for(self, ask: Ask, jurisdiction: str | None = None, today: date | None = None) -> Facts:
-        """The assessment of a conversation before any model speaks; `jurisdiction` where the ask names none."""
+    def facts_for(
+        self, ask: Ask, jurisdiction: str | None = None, today: date | None = None, written: Sequence[Written] = ()
+    ) -> Facts:
+        """The assessment of a conversation before any model speaks; `jurisdiction` where the ask names none.
+
+        Args:
+            written: what stands in the pictures of the conversation.
+        """
         law = ask.jurisdiction or jurisdiction
         return assessment.facts_for(
-            ask.messages, ask.patients, ask.audience, law, ask.language, self.records, today, self.formulas
+            ask.messages, ask.patients, ask.audience, law, ask.language, self.records, today, self.formulas, written
         )
 
     def render_prompt(self, facts: Facts, has_pictures: bool) -> str:

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any
 
 from app.base.errors import Invalid
-from app.base.messages import Audience, Facts, Message, Picture, PictureUrl, Text, Triage
-from app.clinic import differentials, safety
+from app.base.messages import Audience, Facts, Message, Picture, PictureUrl, Text, Triage, Written
+from app.clinic import differentials, labsheets, safety
 from app.clinic.check import check, unique_needs
 from app.clinic.dosing import read_strength, volume_step
 from app.clinic.exposure import Exposed, assess
@@ -110,6 +110,7 @@ def facts_for(
     records: Records,
     today: date | None = None,
     formulas: Formulas | None = None,
+    written: Sequence[Written] = (),
 ) -> Facts:
     """The assessment of a conversation.
 
@@ -117,6 +118,7 @@ def facts_for(
         messages: only those of role `user` say anything about the animal; later facts win.
         patients: as the caller gave them; what they say wins over the words.
         today: for ages from a date of birth; None leaves such an age unknown.
+        written: what stands in the pictures.
 
     Raises:
         Invalid: a given patient contradicts itself; names the field as `patients[0].weight_kg`.
@@ -124,8 +126,17 @@ def facts_for(
     given = [_given(place, one, records, today) for place, one in enumerate(patients)]
     names = {str(one.shape["name"]): one.species_name for one in given if one.shape.get("name")}
     said: list[Reading] = []
+    sheets = [
+        sheet
+        for row in written
+        if (sheet := labsheets.printed(row.picture, row.words or row.text, records)) is not None
+    ]
     for text in _user_texts(messages):
         said.append(stated(read(text, records, names), records)[0])
+        if (typed := labsheets.printed(None, text, records)) is not None:
+            sheets.append(typed)
+            told = {row.analyte for row in typed.sheet.rows}
+            said[-1] = replace(said[-1], analytes=tuple(one for one in said[-1].analytes if one.name not in told))
         names |= {one.name: one.species for one in said[-1].animals if one.name and one.name not in names}
     animals, readings = _merged(said)
     unknown = [name for reading in said for name in _unknown_drugs(reading, records)]
@@ -134,6 +145,9 @@ def facts_for(
         given = [_given(0, {"species": uncovered}, records, today)]
     else:
         uncovered = None
+    kinds = {row.sheet.species for row in sheets} - {None}
+    if len(kinds) == 1 and not given and all(animal.species is None for animal in animals):
+        given = [_given(0, {"species": kinds.pop()}, records, today)]
     known, places = _together(given, animals, readings, records, today)
     shapes = tuple(one.shape for one in known)
     not_checked: list[Json] = [
@@ -187,6 +201,13 @@ def facts_for(
         needs.append(need("jurisdiction", "labels and law differ by country", "Which country: US, EU, UK, CA or AU?"))
     values = [one for reading in readings for one in reading.analytes]
     analytes, derived, patterns = _laboratory(values, places, known, records, formulas or _NO_FORMULAS, needs)
+    tables = []
+    for sheet in sheets:
+        table, answer = _table(sheet, known, records, formulas or _NO_FORMULAS, needs, not_checked)
+        tables.append(table)
+        analytes += answer["results"]
+        derived += answer["derived"]
+        patterns += answer["patterns"]
     vitals = _vitals([one for reading in readings for one in reading.vitals], places, known, records)
     calculations = [row["calculation"] for row in (*exposures, *doses) if row["calculation"]]
     if audience != "owner":
@@ -216,7 +237,8 @@ def facts_for(
         vitals=tuple(vitals),
         patterns=tuple(patterns),
         differentials=tuple(weighed),
-        on_topic=bool(known or level or about or needs or _pictures(messages)) or _on_topic(readings),
+        sheets=tuple(tables),
+        on_topic=bool(known or level or about or needs or tables or _pictures(messages)) or _on_topic(readings),
         notice=NOTICE[audience],
     )
 
@@ -803,18 +825,60 @@ def _laboratory(
         results += [{**row, "patient": place, "span": spans.get(row["analyte"])} for row in answer["results"]]
         derived += [{**row, "inputs": {}, "patient": place} for row in answer["derived"]]
         patterns += [{**row, "patient": place} for row in answer["patterns"]]
-        for one in rows:
-            if one.name in answer["critical"] and not any(one.name in row["analytes"] for row in patterns):
-                patterns.append(_critical(one, place, next(r for r in results if r["analyte"] == one.name)))
+        patterns += [_critical(row, place) for row in _beyond(answer, results, patterns)]
         needs += [row for row in answer["needs"] if row["field"].startswith("analytes")]
     return results, derived, patterns
 
 
-def _critical(one: Measurement, place: int | None, result: Json) -> Json:
-    """A value beyond its critical limit that is part of no pattern."""
-    why = f"{one.name} is beyond the limit that is on record as critical: confirm the sample and treat."
-    row: Json = {"id": f"critical-{one.name}", "name": f"critical {one.name}", "why": why, "urgency": "emergency"}
-    return {**row, "analytes": [one.name], "sources": result["sources"], "patient": place}
+def _beyond(answer: Json, results: list[Json], patterns: list[Json]) -> list[Json]:
+    """Results beyond their critical limits that are part of no pattern."""
+    named = {name for row in patterns for name in row["analytes"]}
+    return [row for row in results if row["analyte"] in answer["critical"] and row["analyte"] not in named]
+
+
+def _critical(result: Json, place: int | None) -> Json:
+    """A value beyond its critical limit as a pattern."""
+    name = result["analyte"]
+    why = f"{name} is beyond the limit that is on record as critical: confirm the sample and treat."
+    row: Json = {"id": f"critical-{name}", "name": f"critical {name}", "why": why, "urgency": "emergency"}
+    return {**row, "analytes": [name], "sources": result["sources"], "patient": place}
+
+
+def _table(
+    printed: labsheets.Printed,
+    known: list[Patient],
+    records: Records,
+    formulas: Formulas,
+    needs: list[Json],
+    not_checked: list[Json],
+) -> tuple[Json, Json]:
+    """A sheet as it was read, and what `labs` says of the rows that are sure."""
+    kind = printed.sheet.species
+    fitting = [at for at, one in enumerate(known) if kind is None or one.species_name in (kind, None)]
+    place = fitting[0] if len(fitting) == 1 else None
+    patient = _of(place, known)
+    if place is None and kind is not None:
+        patient = replace(_NOBODY, species=records.species[kind])
+    if place is None and known:
+        which = f"it says {kind}" if kind else "several animals are known"
+        needs.insert(0, need("sheet.patient", which, f"Whose is the laboratory sheet ({kind or 'no species on it'})?"))
+    sheet = printed.read_for(patient.species_name, records)
+    answer = judge(patient, sheet.measured, records, formulas)
+    where = {"patient": place} if printed.picture is None else {"patient": place, "picture": printed.picture}
+    answer["results"] = [{**row, **where, "span": None} for row in answer["results"]]
+    answer["derived"] = [{**row, "inputs": {}, "patient": place} for row in answer["derived"]]
+    answer["patterns"] = [{**row, "patient": place} for row in answer["patterns"]]
+    answer["patterns"] += [_critical(row, place) for row in _beyond(answer, answer["results"], answer["patterns"])]
+    needs += [row for row in answer["needs"] if row["field"].startswith("analytes")]
+    if sheet.unsure:
+        names = ", ".join(dict.fromkeys(row.analyte for row in sheet.unsure))
+        needs.append(need("sheet.rows", "they weren't read surely", f"What does the sheet say of {names}?"))
+        not_checked += [{"text": row.analyte, "why": "unsure_reading"} for row in sheet.unsure]
+    if patient.species is None:
+        needs.append(need("species", "the intervals on record differ by species", "What kind of animal is it?"))
+    by_name = {row["analyte"]: row for row in answer["results"]}
+    rows = [{**row.to_json(), "result": by_name.get(row.analyte) if row.sure else None} for row in sheet.rows]
+    return {**sheet.to_json(), "picture": printed.picture, "patient": place, "rows": rows}, answer
 
 
 def _vitals(

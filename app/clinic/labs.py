@@ -103,7 +103,7 @@ def judge(patient: Patient, measured: Sequence[Measured], records: Records, form
     reads: dict[str, _Read] = {}
     percent: Decimal | None = None
     for row in measured:
-        analyte = _analyte_of(row, records)
+        analyte = analyte_of(row, records)
         if analyte is None:
             _unknown(row, records, page)
         elif analyte.name == "reticulocytes" and row.unit is not None and (read_unit(row.unit) or ("",))[0] == "1":
@@ -142,7 +142,7 @@ def judge(patient: Patient, measured: Sequence[Measured], records: Records, form
     }
 
 
-def _analyte_of(row: Measured, records: Records) -> Analyte | None:
+def analyte_of(row: Measured, records: Records) -> Analyte | None:
     """The analyte of a panel's word, where `pt` is no patient and `lead` no cable."""
     first = "urine" if fold(row.specimen) == "urine" else None
     words = ([f"urine {row.name}"] if first else []) + [row.name, f"serum {row.name}", f"blood {row.name}"]

@@ -208,7 +208,10 @@ def _facts_sections(facts: Facts) -> Iterable[str]:
     yield _section(
         "Vital signs, against the species' range", (str(row["reason"] or row["text"]) for row in facts.vitals)
     )
-    yield _section("Laboratory values, against the species' interval", (_value_line(row) for row in facts.analytes))
+    told = [row for row in facts.analytes if "picture" not in row]
+    yield _section("Laboratory values, against the species' interval", (_value_line(row) for row in told))
+    for sheet in facts.sheets:
+        yield _sheet_section(sheet)
     yield _section("What the values say together", (f"{row['name']}: {row['why']}" for row in facts.patterns))
     fitting = [row for answer in facts.differentials for row in answer["differentials"][:_FITTING_MAX]]
     yield _section(
@@ -248,6 +251,19 @@ def _value_line(row: Mapping[str, Any]) -> str:
     usual = f" ({interval['low']} to {interval['high']} {interval['unit']})" if interval else ""
     unit = f" {row['unit']}" if row.get("unit") else ""
     return f"{row['name']} {row['value']}{unit}: {_FLAGS.get(str(row['flag']), 'not judged')}{usual}"
+
+
+def _sheet_section(sheet: Mapping[str, Any]) -> str:
+    """The values that were read from a photographed sheet: our names and figures, no word of the sheet's own."""
+    if sheet["picture"] is None:
+        return ""
+    results = [row["result"] for row in sheet["rows"] if row["result"] is not None]
+    unsure = dict.fromkeys(row["analyte"] for row in sheet["rows"] if not row["sure"])
+    lines = [_value_line(row) for row in results]
+    if unsure:
+        lines.append(f"not read surely, so ask for them and don't use them: {', '.join(unsure)}")
+    where = f"the laboratory sheet in picture {sheet['picture'] + 1}"
+    return _section(f"Read from {where} by character recognition: say so, and ask to have it compared", lines)
 
 
 def _exposure_line(row: Mapping[str, Any]) -> str:

@@ -41,6 +41,7 @@ _WHY: Final = {
     "no_toxin_record": "it is on record as a drug, not as a poison",
     "not_understood": "these words were not understood",
     "not_comparable": "the unit can't be compared with the record",
+    "unsure_reading": "its line of the laboratory sheet wasn't read surely",
 }
 _ASIDE: Final = re.compile(r" ?\([^()]*\)")
 _REMARK: Final = re.compile(r"low(er|est)? (end|reported|dose)|any amount|tiny amounts|.*\bpossible with any|smallest ")
@@ -48,6 +49,9 @@ _NO_CONDITION: Final = ("cpr", "vaccine", "vaccines", "vaccination", "vaccinated
 """What rules look for among the conditions, but an animal doesn't have."""
 _NAMED_MAX: Final = 8
 _UNWEIGHED: Final = "Without the weight the dose can't be worked out: the lightest animal of its kind is assumed."
+_BY_SHEET: Final = ("flagged by the range you gave",)
+_NOT_QUOTED: Final = re.compile(r"[^\w\s.,:%<>()\[\]/^+*-]|\s+")
+_QUOTED_MAX: Final = 60
 _FLAGS: Final = {"LL": "FAR TOO LOW", "L": "LOW", "N": "within it", "H": "HIGH", "HH": "FAR TOO HIGH"}
 _UNKNOWN: Final = ("unknown_drug", "no_record_for_species", "no_record")
 _TECHNICAL: Final = re.compile(
@@ -77,6 +81,39 @@ _OWNER_TESTS: Final = {
     "a look at cells or skin under the microscope": re.compile(r"scrap|cytolog|biops|swab|tape|needle|culture"),
 }
 """What owners call the tests of records, by the words in them."""
+_ASKS_LESION: Final = (
+    "Where on the body is it, on which side, and is it one spot or several?",
+    "How large is it? A coin or a ruler beside it tells; so does a second photo from further away.",
+    "Since when, and has it grown, spread or changed colour?",
+    "Does it bleed, ooze or smell, is it warm, swollen or painful, does the animal lick or scratch it?",
+    "How is the animal otherwise: eating, drinking, lively, passing urine and stool?",
+)
+_ASKS_EYE: Final = (
+    "Which eye, and since when? Was there a scratch, a fight, a plant or a chemical?",
+    "Is it held shut, does it water, is there pus, is the eye cloudy, red, blue, larger or bulging?",
+    "Does the animal see, and are both pupils of the same size?",
+)
+_ASKS_STOMACH: Final = (
+    "How often and since when, and what does it look like: food, foam, bile, blood, coffee grounds, worms, black tar?",
+    "What may it have eaten: a toy, a bone, a plant, a medicine, bait? Bring the packet.",
+    "Does it keep water down, is the belly swollen or painful, is it lively?",
+)
+_ASKS_LIMB: Final = (
+    "Which leg, since when, and does it bear weight?",
+    "Was there a fall, a car or a fight? Is there a wound, a swelling or an odd angle?",
+    "Is the paw warm and does it feel touch?",
+)
+_ASKS_ABOUT: Final = (
+    (("eye", "pupil", "blind"), _ASKS_EYE),
+    (("vomit", "diarrh", "stool", "blood in", "belly", "abdomen"), _ASKS_STOMACH),
+    (("lame", "limp", "fracture", "leg", "broken"), _ASKS_LIMB),
+)
+_ASKS_RADIOGRAPH: Final = (
+    "Which part and which views, and which side is marked left or right on the film itself?",
+    "Is there a scale or a marker of known length on it? Without one nothing on it can be measured.",
+    "What is the question: trauma, cough, vomiting, a limp, a control of something known?",
+    "What does the examination say: breathing, heart sounds, belly, pain, gait?",
+)
 _OWNER_WATCH: Final = (
     "Go to a vet at once, whatever was said above, if you see any of this: hard or noisy breathing, collapse, fits, "
     "gums that are white, blue or brick red, a swollen hard belly, straining without passing urine, bleeding that "
@@ -132,7 +169,7 @@ def _assessment(page: _Page, facts: Facts, pictures: list[Picture]) -> None:
         _urgency(page, facts, facts.triage, owner)
     _understood(page, facts)
     for picture in pictures:
-        _picture(page, picture)
+        _picture(page, facts, picture)
     for answer in filter(_happened, facts.exposures):
         _exposure(page, facts, answer, owner)
     _findings(page, facts, owner)
@@ -282,7 +319,10 @@ def _understood(page: _Page, facts: Facts) -> None:
     else:
         page.list("The animals, as I read them", known)
     page.list("Vital signs, as I read them", [_vital(page, facts, row) for row in facts.vitals])
-    page.list("Laboratory values, as I read them", [_value(page, facts, row) for row in facts.analytes])
+    typed = [row for row in facts.analytes if "picture" not in row]
+    page.list("Laboratory values, as I read them", [_value(page, facts, row) for row in typed])
+    for sheet in facts.sheets:
+        _sheet(page, facts, sheet)
     page.list("What the values say together", [_pattern(page, facts, row) for row in facts.patterns])
     weighed = [row for answer in facts.differentials for row in _rows(answer, "findings")]
     signs = [_found(row) for row in weighed] or [*facts.signs]
@@ -332,6 +372,66 @@ def _pattern(page: _Page, facts: Facts, row: Json) -> str:
     return f"{_whose(facts, row)}{urgency}{row.get('name')}. {why}{page.cite(row.get('sources'))}"
 
 
+def _sheet(page: _Page, facts: Facts, sheet: Json) -> None:
+    """What was read from a photographed sheet as a table that a person can hold against the paper."""
+    if sheet.get("picture") is None:
+        return
+    clinician = facts.audience != "owner"
+    kind = _kind_of(facts, sheet)
+    head = ["value", "read", "sheet's own range", "flag"]
+    head += ["other unit", f"on record{f' for {kind}' if kind else ''}"] if clinician else []
+    lines = [
+        f"{_whose(facts, sheet)}What I read from the laboratory sheet in picture {int(sheet['picture']) + 1}, by "
+        "character recognition. Compare it with the sheet before you rely on it:",
+        "",
+        f"| {' | '.join(head)} |",
+        f"|{' --- |' * len(head)}",
+    ]
+    for row in _rows(sheet, "rows"):
+        cells = _read_cells(page, row, clinician) if row.get("sure") else _unsure_cells(row, len(head))
+        lines.append(f"| {' | '.join(cells)} |")
+    unsure = sum(not row.get("sure") for row in _rows(sheet, "rows"))
+    if unsure:
+        rows = "One line is" if unsure == 1 else f"{unsure} lines are"
+        lines += ["", f"{rows} UNSURE: shown as read, judged by nobody, part of nothing above or below."]
+    page.say("\n".join(lines))
+
+
+def _kind_of(facts: Facts, sheet: Json) -> str:
+    """The species whose intervals a sheet was held against."""
+    place = sheet.get("patient")
+    if isinstance(place, int) and 0 <= place < len(facts.patients):
+        return str(facts.patients[place].get("species") or "")
+    return str(sheet.get("species") or "")
+
+
+def _read_cells(page: _Page, row: Json, clinician: bool) -> list[str]:
+    result, own = _dict(row, "result"), _dict(row, "reference")
+    ends = [None if own.get(end) is None else _figure(own[end]) for end in ("low", "high")]
+    bounds = " to ".join(end for end in ends if end) if all(ends) else f"up to {ends[1]}" if ends[1] else ""
+    if ends[0] and not ends[1]:
+        bounds = f"from {ends[0]}"
+    value = f"{row.get('comparator') or ''}{_figure(row.get('value'))} {_unit(row.get('unit'))}".strip()
+    why = "; ".join(part for part in str(result.get("why") or "").split("; ") if part and part not in _BY_SHEET)
+    flag = _FLAGS.get(str(result.get("flag")), "not judged") + (f" ({why})" if why else "")
+    cells = [f"{row.get('analyte')}", value, bounds, flag]
+    if not clinician:
+        return cells
+    said = {_unit(row.get("unit")).lower()}
+    others = [_dict(result, name) for name in ("si", "conventional")]
+    other = [f"{_figure(one['value'])} {_unit(one.get('unit'))}" for one in others
+             if one.get("value") is not None and _unit(one.get("unit")).lower() not in said]  # fmt: skip
+    record = _dict(result, "record_interval")
+    usual = f"{_figure(record['low'])} to {_figure(record['high'])}" if record else "nothing"
+    return [*cells, other[0] if other else "", usual + (page.cite(result.get("sources")) if record else "")]
+
+
+def _unsure_cells(row: Json, columns: int) -> list[str]:
+    """A line that wasn't read surely, quoted without anything that a table or a reader would take for more."""
+    quoted = _NOT_QUOTED.sub(" ", str(row.get("printed") or ""))[:_QUOTED_MAX].strip()
+    return [f"{row.get('analyte')}", f"UNSURE “{quoted}”: {row.get('why')}", *["" for _ in range(columns - 2)]]
+
+
 def _per(unit: Any) -> str:
     return {"/min": "a minute", "Cel": "°C"}.get(str(unit), _unit(unit))
 
@@ -377,14 +477,31 @@ def _named(row: Any) -> str:
     return " ".join(str(part) for part in [*parts, row.get("unit"), row.get("route"), row.get("frequency")] if part)
 
 
-def _picture(page: _Page, picture: Picture) -> None:
-    kind = str(picture.facts.get("kind") or "picture").replace("_", " ")
-    notes = [str(note) for note in _list(picture.facts, "notes")]
-    page.say(
-        f"A {kind} of {picture.width} x {picture.height} pixels came with this. I can't look at pictures, so nothing "
-        "here rests on it: describe in words what it shows (where, how large, since when, colour, discharge, pain)."
-        + "".join(f" {_sentence(note)}" for note in notes)
-    )
+def _picture(page: _Page, facts: Facts, picture: Picture) -> None:
+    """What is known of a picture without looking at it, what that leaves out, and what a vet would ask about it."""
+    index = int(picture.facts.get("index") or 0)
+    kind = str(picture.facts.get("kind") or "picture")
+    said = _spaced(kind)
+    notes = " ".join(_sentence(str(note)) for note in _list(picture.facts, "notes"))
+    size = f"{picture.width} x {picture.height} pixels"
+    about = f"Picture {index + 1}: {_article(said)} {said} of {size}. {notes}".rstrip()
+    if kind == "lab_sheet":
+        page.say(f"{about} I read its table above and looked at nothing else on it.")
+        return
+    page.say(f"{about} I can't look at pictures: nothing here is a finding from it, and nothing on it is ruled out.")
+    page.list("What a vet would ask about this picture", _picture_asks(facts, kind))
+
+
+def _article(word: str) -> str:
+    return "an" if word[:1] in "aeiou" else "a"
+
+
+def _picture_asks(facts: Facts, kind: str) -> list[str]:
+    """Questions by what the words and signs are about; those of any lesion where nothing tells."""
+    if kind in ("radiograph", "dicom"):
+        return list(_ASKS_RADIOGRAPH)
+    told = " ".join(facts.signs).lower()
+    return [*next((asks for words, asks in _ASKS_ABOUT if any(word in told for word in words)), _ASKS_LESION)]
 
 
 def _happened(answer: Json) -> bool:

@@ -185,8 +185,8 @@ async def test_a_language_without_phrases_gets_english() -> None:
 
 async def test_a_picture_is_not_interpreted_and_that_is_said() -> None:
     text = await answer(facts(), PICTURE)
-    assert "A photo of 800 x 600 pixels came with this. I can't look at pictures" in text
-    assert "It is blurred." in text
+    assert "a photo of 800 x 600 pixels. It is blurred. I can't look at pictures: nothing here is a finding" in text
+    assert "What a vet would ask about this picture:" in text
 
 
 async def test_what_is_off_topic_is_told_so_and_what_is_possible() -> None:
