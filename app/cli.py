@@ -28,6 +28,7 @@ from uvicorn.supervisors import Multiprocess
 from app.accounts.accounts import Account, Accounts
 from app.accounts.key_rows import DEFAULT_SCOPES, FIRST_KEY_SCOPES, KeyTerms
 from app.accounts.keys import KeyRing
+from app.api.answers import UsagePage
 from app.api.body import invalid, parse_body
 from app.api.chat_request import ChatRequest
 from app.api.protocol import Protocol
@@ -727,7 +728,7 @@ def usage(
     except ValidationError as error:
         raise invalid(error) from None
 
-    async def work(room: Books) -> dict[str, Any]:
+    async def work(room: Books) -> UsagePage:
         found = await room.accounts.get(account_id(account))
         return await report(Reports(room.database), found.id, query)
 

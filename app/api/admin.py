@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.accounts.accounts import DEFAULT_PLAN, NAME_CHARACTERS_MAX, PLAN_OF_LOAD_TESTS, Account
 from app.accounts.key_rows import FIRST_KEY_SCOPES, KeyTerms
+from app.api.answers import AccountMade, AccountShown, CreditAdded, Listed, Reconciliation
 from app.api.body import read_body, read_query
 from app.api.guards import GivenHouse
 from app.api.keys import ITEMS_MAX, listed, page_of, stored_id
@@ -122,7 +123,7 @@ def _check_plan(plan: str) -> None:
         raise Invalid(f"plan: {PLAN_OF_LOAD_TESTS} is given by the command line only.", param="plan")
 
 
-async def shape(house: House, account: Account) -> Json:
+async def shape(house: House, account: Account) -> AccountShown:
     """An account as it is shown, with its wallet."""
     wallet = await house.wallet.balance(account.id)
     return {
@@ -147,14 +148,14 @@ class AdminController(Controller):
     tags = ["admin"]
 
     @get("/accounts", opt={"query": AccountsQuery})
-    async def list_accounts(self, request: Request[Any, Any, Any], house: GivenHouse) -> dict[str, Any]:
+    async def list_accounts(self, request: Request[Any, Any, Any], house: GivenHouse) -> Listed[AccountShown]:
         """All accounts, newest first."""
         query = read_query(request, AccountsQuery)
         accounts = await house.accounts.newest(query.limit + 1, page_of(query.page, "acct_"))
         return listed([await shape(house, account) for account in accounts], query.limit)
 
     @post("/accounts", opt={"body": AccountFields})
-    async def create_account(self, request: Request[Any, Any, Any], house: GivenHouse) -> dict[str, Any]:
+    async def create_account(self, request: Request[Any, Any, Any], house: GivenHouse) -> AccountMade:
         """Make an account with an empty wallet, and its first key, whose plain text is in this answer only."""
         fields = await read_body(request, AccountFields)
         _check_plan(fields.plan)
@@ -163,29 +164,29 @@ class AdminController(Controller):
         return {"account": await shape(house, account), "key": {"id": f"key_{key.id}", "value": plain}}
 
     @get("/accounts/{account_id:str}")
-    async def one_account(self, account_id: FromPath[str], house: GivenHouse) -> dict[str, Any]:
+    async def one_account(self, account_id: FromPath[str], house: GivenHouse) -> AccountShown:
         """One account."""
         return await shape(house, await house.accounts.get(account_id_of(account_id)))
 
     @patch("/accounts/{account_id:str}", opt={"body": AccountChanges})
     async def change_account(
         self, account_id: FromPath[str], request: Request[Any, Any, Any], house: GivenHouse
-    ) -> dict[str, Any]:
+    ) -> AccountShown:
         """Put an account on another plan; obeyed everywhere within 5 s."""
         changes = await read_body(request, AccountChanges)
         _check_plan(changes.plan)
         return await shape(house, await house.accounts.change_plan(account_id_of(account_id), changes.plan))
 
-    @post("/accounts/{account_id:str}/credits", opt={"body": Credit, "headers": [IDEMPOTENCY_KEY]})
+    @post("/accounts/{account_id:str}/credits", opt={"body": Credit, "headers": [IDEMPOTENCY_KEY], "refusals": [422]})
     async def add_credit(
         self, account_id: FromPath[str], request: Request[Any, Any, Any], house: GivenHouse
-    ) -> Response[dict[str, Any]]:
+    ) -> Response[CreditAdded]:
         """Put money into a wallet; the same Idempotency-Key adds it once, however often it comes."""
         reference = idempotency_key_of(request)
         credit = await read_body(request, Credit)
         account = await house.accounts.get(account_id_of(account_id))
         deposit = await house.wallet.deposit(account.id, int(credit.amount * NANO_PER_DOLLAR), reference)
-        answer = {
+        answer: CreditAdded = {
             "id": f"txn_{deposit.entry_id}",
             "object": "credit",
             "account": f"acct_{account.id}",
@@ -197,7 +198,7 @@ class AdminController(Controller):
         return Response(answer, status_code=HTTP_201_CREATED, headers=replayed)
 
     @get("/reconcile")
-    async def reconcile_books(self, house: GivenHouse) -> dict[str, Any]:
+    async def reconcile_books(self, house: GivenHouse) -> Reconciliation:
         """Run the ledger's invariants; the books add up when none returns a row."""
         rows = await reconcile(house.database)
         return {"object": "reconciliation", "ok": not rows, "rows": list(rows)}

@@ -11,6 +11,7 @@ from litestar import Controller, Request, Response, post
 from litestar.status_codes import HTTP_200_OK
 from litestar.types import ASGIApp
 
+from app.api.answers import ChatCompletion, Estimate
 from app.api.body import must_be_json, parse_body, raw_body
 from app.api.chat_request import ChatRequest
 from app.api.front import header
@@ -60,6 +61,7 @@ class ChatController(Controller):
         "streams": True,
         "also": ["text/event-stream"],
         "headers": [IDEMPOTENCY_KEY],
+        "answer": ChatCompletion,
     }
     tags = ["chat"]
 
@@ -136,7 +138,7 @@ class EstimateController(Controller):
     """What a call would cost, for free."""
 
     path = "/estimate"
-    opt = {"scope": "chat", "body": ChatRequest, "refusals": [404]}
+    opt = {"scope": "chat", "body": ChatRequest, "refusals": [404], "answer": Estimate}
     tags = ["chat"]
 
     @post("", status_code=HTTP_200_OK)

@@ -7,12 +7,12 @@ from typing import Any
 from litestar import Controller, Request, get
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.answers import CreditsShown, Listed, TransactionShown
 from app.api.body import read_query
 from app.api.guards import GivenCaller, GivenHouse
 from app.api.moments import YEAR_MIN, time_range, zone_named
 from app.api.usage import ID_DIGITS_MAX, amount, bad_page, from_microseconds, in_microseconds
 from app.base.clock import rfc3339
-from app.base.messages import Json
 from app.base.money import dollars, dollars_number
 from app.billing.usage import EntryKind, Transaction
 
@@ -32,7 +32,7 @@ class TransactionsQuery(BaseModel):
     page: str | None = None
 
 
-def _transaction(row: Transaction) -> Json:
+def _transaction(row: Transaction) -> TransactionShown:
     return {
         "id": f"txn_{row.id}",
         "object": "credit.transaction",
@@ -52,7 +52,7 @@ class CreditsController(Controller):
     opt = {"scope": "usage"}
 
     @get("")
-    async def credits(self, caller: GivenCaller, house: GivenHouse) -> Json:
+    async def credits(self, caller: GivenCaller, house: GivenHouse) -> CreditsShown:
         """What there is, what running calls hold, and what came and went."""
         found = await house.reports.credits(caller.account_id)
         threshold = found.low_balance_threshold_nano
@@ -72,7 +72,9 @@ class CreditsController(Controller):
         }
 
     @get("/transactions", opt={"query": TransactionsQuery})
-    async def transactions(self, request: Request[Any, Any, Any], caller: GivenCaller, house: GivenHouse) -> Json:
+    async def transactions(
+        self, request: Request[Any, Any, Any], caller: GivenCaller, house: GivenHouse
+    ) -> Listed[TransactionShown]:
         """The ledger, newest first; money in is positive."""
         query = read_query(request, TransactionsQuery)
         since = query.since if query.since is not None else f"{YEAR_MIN}-01-01"

@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Controller, Request, Response, get
 
+from app.api.answers import Alive, Readiness
 from app.api.guards import house_of
 from app.base.errors import Refused
 
@@ -17,24 +18,24 @@ class HealthController(Controller):
     tags = ["operations"]
 
     @get("/live", sync_to_thread=False)
-    def live(self) -> dict[str, str]:
+    def live(self) -> Alive:
         """The process answers."""
         return {"status": "ok"}
 
     @get("/ready", opt={"others": {503: "The database can't be reached, or the service is stopping."}})
-    async def ready(self, request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
+    async def ready(self, request: Request[Any, Any, Any]) -> Response[Readiness]:
         """The database can be reached; upstreams are listed, and fail nothing."""
         house = house_of(request)
         try:
             await house.database.ping()
-            database = "ok"
+            reachable = True
         except Refused:
-            database = "unreachable"
-        ready = database == "ok" and not house.work.draining
+            reachable = False
+        ready = reachable and not house.work.draining
         return Response(
             {
                 "status": "ok" if ready else "unavailable",
-                "database": database,
+                "database": "ok" if reachable else "unreachable",
                 "draining": house.work.draining,
                 "upstreams": house.engines.status(),
                 "ruleset": house.ruleset,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from litestar import Controller, Request, delete, get, patch, post
 from litestar.params import FromPath
@@ -13,16 +13,17 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.accounts.key_rows import DEFAULT_SCOPES, Key, KeyTerms, LimitReset, MemoryDefault, Scope
 from app.accounts.keys import GRACE_S_MAX, NAME_CHARACTERS_MAX
+from app.api.answers import AccountShown, KeyDeleted, KeyMade, KeyShown, Listed
 from app.api.body import WHOLE, must_be_json, parse_body, raw_body, read_body, read_query
 from app.api.guards import GivenCaller, GivenHouse
 from app.api.usage import KEY_PATTERN
 from app.base.clock import rfc3339
 from app.base.errors import Invalid, NotFound
-from app.base.messages import Json
 from app.base.money import NANO_PER_DOLLAR, dollars
 from app.billing.key_spending import KeySpending, spending_of_keys
 from app.turns.house import House
 
+Shown = TypeVar("Shown", KeyShown, AccountShown)
 NAMELESS = "API key"
 ITEMS_MAX = 100
 ID_DIGITS_MAX = 18
@@ -115,7 +116,7 @@ def page_of(page: str | None, prefix: str) -> int | None:
     return before
 
 
-def listed(items: Sequence[Json], count: int) -> Json:
+def listed(items: Sequence[Shown], count: int) -> Listed[Shown]:
     """A list of `count` items of one more that were asked for; the page after it begins at its last id."""
     shown = list(items[:count])
     has_more = len(items) > count
@@ -141,7 +142,7 @@ def terms_of(fields: KeyFields) -> dict[str, Any]:
     return given
 
 
-def shape(key: Key, spending: KeySpending) -> Json:
+def shape(key: Key, spending: KeySpending) -> KeyShown:
     """A key as it is shown; never its plain text."""
     terms = key.terms
     remaining = spending.limit_remaining_nano
@@ -168,7 +169,7 @@ def shape(key: Key, spending: KeySpending) -> Json:
     }
 
 
-async def shapes(house: House, account_id: int, keys: Sequence[Key]) -> list[Json]:
+async def shapes(house: House, account_id: int, keys: Sequence[Key]) -> list[KeyShown]:
     """Keys of one account as they are shown, with what they have spent."""
     spending = await spending_of_keys(house.database, account_id, {key.id: key.allowance_id for key in keys})
     return [shape(key, spending[key.id]) for key in keys]
@@ -181,7 +182,7 @@ class OwnKeyController(Controller):
     tags = ["keys"]
 
     @get("")
-    async def own(self, house: GivenHouse, caller: GivenCaller) -> dict[str, Any]:
+    async def own(self, house: GivenHouse, caller: GivenCaller) -> KeyShown:
         """This key: what it may do, and what it has spent."""
         key = await house.keys.get(caller.account_id, caller.key_id)
         return (await shapes(house, caller.account_id, [key]))[0]
@@ -195,7 +196,7 @@ class KeysController(Controller):
     tags = ["keys"]
 
     @post("", opt={"body": KeyFields})
-    async def create(self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller) -> dict[str, Any]:
+    async def create(self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller) -> KeyMade:
         """Make a key. Its plain text is in this answer and nowhere else, ever."""
         terms = terms_of(await read_body(request, KeyFields))
         key, plain = await house.keys.create(
@@ -206,14 +207,14 @@ class KeysController(Controller):
     @get("", opt={"query": KeysQuery})
     async def list_keys(
         self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller
-    ) -> dict[str, Any]:
+    ) -> Listed[KeyShown]:
         """Those not revoked, newest first."""
         query = read_query(request, KeysQuery)
         keys = await house.keys.newest(caller.account_id, query.limit + 1, page_of(query.page, "key_"))
         return listed(await shapes(house, caller.account_id, keys), query.limit)
 
     @get("/{key_id:str}")
-    async def one(self, key_id: FromPath[str], house: GivenHouse, caller: GivenCaller) -> dict[str, Any]:
+    async def one(self, key_id: FromPath[str], house: GivenHouse, caller: GivenCaller) -> KeyShown:
         """One key."""
         key = await house.keys.get(caller.account_id, key_id_of(key_id))
         return (await shapes(house, caller.account_id, [key]))[0]
@@ -221,14 +222,14 @@ class KeysController(Controller):
     @patch("/{key_id:str}", opt={"body": KeyChanges})
     async def change(
         self, key_id: FromPath[str], request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller
-    ) -> dict[str, Any]:
+    ) -> KeyShown:
         """Change some of a key's fields; obeyed everywhere within 5 s."""
         changes = terms_of(await read_body(request, KeyChanges))
         key = await house.keys.change(caller.account_id, key_id_of(key_id), changes, held=caller.scopes)
         return (await shapes(house, caller.account_id, [key]))[0]
 
     @delete("/{key_id:str}", status_code=HTTP_200_OK)
-    async def revoke(self, key_id: FromPath[str], house: GivenHouse, caller: GivenCaller) -> dict[str, Any]:
+    async def revoke(self, key_id: FromPath[str], house: GivenHouse, caller: GivenCaller) -> KeyDeleted:
         """End a key for good, everywhere within 5 s."""
         await house.keys.revoke(caller.account_id, key_id_of(key_id))
         return {"id": key_id, "object": "api_key.deleted", "deleted": True}
@@ -236,7 +237,7 @@ class KeysController(Controller):
     @post("/{key_id:str}/rotate", opt={"body": Rotation})
     async def rotate(
         self, key_id: FromPath[str], request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller
-    ) -> dict[str, Any]:
+    ) -> KeyMade:
         """Make a key in the place of this one, which still works for the grace period; 0 ends it now."""
         must_be_json(request)
         rotation = parse_body(await raw_body(request) or b"{}", Rotation)

@@ -9,6 +9,7 @@ from typing import Any
 from litestar import Controller, Request, get
 from litestar.params import FromPath
 
+from app.api.answers import Listed, ModelCard, ModelShown
 from app.api.guards import GivenCaller, GivenHouse
 from app.base.catalogue import Model
 from app.base.errors import NotFound
@@ -38,7 +39,7 @@ def price_per_token(nano: int) -> str:
     return format((Decimal(nano) / NANO_PER_DOLLAR).normalize(), "f")
 
 
-def shape(model: Model) -> dict[str, Any]:
+def shape(model: Model) -> ModelShown:
     """A model as `/v1/models` shows it."""
     return {
         "id": model.id,
@@ -64,7 +65,7 @@ class ModelsController(Controller):
     tags = ["models"]
 
     @get("", sync_to_thread=False)
-    def list_models(self, house: GivenHouse, caller: GivenCaller) -> dict[str, Any]:
+    def list_models(self, house: GivenHouse, caller: GivenCaller) -> Listed[ModelShown]:
         """Every model that this key may use."""
         return {
             "object": "list",
@@ -80,7 +81,7 @@ class ModelsController(Controller):
     @get("/{model_id:path}", sync_to_thread=False)
     def one_model(
         self, request: Request[Any, Any, Any], model_id: FromPath[str], house: GivenHouse, caller: GivenCaller
-    ) -> dict[str, Any]:
+    ) -> ModelShown | ModelCard:
         """One model; with `/card` behind its id, its card: versions, measured results, limits, intended use."""
         name = model_id.removeprefix("/")
         model = house.catalogue.models.get(name)
@@ -94,7 +95,7 @@ class ModelsController(Controller):
         return card(model, house, request.app.state.version) if wants_card else shape(model)
 
 
-def card(model: Model, house: House, version: str) -> dict[str, Any]:
+def card(model: Model, house: House, version: str) -> ModelCard:
     """What a model is for, what was measured of it, and on which records; `measured` is null where nothing was."""
     from app.clinic import evaluation  # when a card is asked for, not at the start
 

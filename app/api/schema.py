@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from litestar import Controller, Litestar, MediaType, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
+from typing_extensions import is_typeddict
 
 from app.accounts.keys import APP_SOURCE_CHARACTERS_MAX, USER_ID_CHARACTERS_MAX
 from app.base.messages import Json
@@ -181,7 +182,7 @@ def _operation(route: HTTPRoute, handler: HTTPRouteHandler, schemas: Json) -> Js
             "required": True,
             "content": {"application/json": {"schema": _define(opt["body"], schemas)}},
         }
-    operation["responses"] = _responses(route, handler, has_key)
+    operation["responses"] = _responses(route, handler, has_key, schemas)
     return operation
 
 
@@ -191,9 +192,27 @@ def _name(handler: HTTPRouteHandler) -> str:
     return f"{controller.removesuffix('Controller').lower()}_{does}"
 
 
-def _responses(route: HTTPRoute, handler: HTTPRouteHandler, has_key: bool) -> Json:
+def _answer(handler: HTTPRouteHandler, schemas: Json) -> Json:
+    """The schema of what a handler returns: of the type it says, or that its `opt` names where it writes bytes itself.
+
+    The type checker holds handlers to the same types.
+    """
+    answer = handler.opt.get("answer") or inspect.signature(handler.fn, eval_str=True).return_annotation
+    if get_origin(answer) is Response:
+        (answer,) = get_args(answer)
+    schema = TypeAdapter(answer).json_schema(ref_template=REF, mode="serialization", schema_generator=_Schema)
+    for name, part in schema.pop("$defs", {}).items():
+        schemas[name] = {key: value for key, value in part.items() if key != "title"}
+    schema.pop("title", None)
+    if not is_typeddict(answer):
+        return schema
+    schemas[answer.__name__] = schema
+    return {"$ref": REF.format(model=answer.__name__)}
+
+
+def _responses(route: HTTPRoute, handler: HTTPRouteHandler, has_key: bool, schemas: Json) -> Json:
     opt = handler.opt
-    types: Json = {"application/json": {"schema": opt.get("answer", {"type": "object"})}}
+    types: Json = {"application/json": {"schema": _answer(handler, schemas)}}
     for media_type in opt.get("also", ()):
         types[media_type] = {"schema": {"type": "string"}}
     refusals: set[int] = set(opt.get("refusals", ()))

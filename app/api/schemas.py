@@ -7,6 +7,7 @@ from typing import Any
 from litestar import Controller, get
 from litestar.params import FromPath
 
+from app.api.answers import DocumentListed, Listed
 from app.api.guards import GivenHouse
 
 Json = dict[str, Any]
@@ -18,7 +19,7 @@ class DocumentsController(Controller):
     path = "/schemas"
     tags = ["chat"]
 
-    @get("", sync_to_thread=False)
+    @get("", opt={"answer": Listed[DocumentListed]}, sync_to_thread=False)
     def list_schemas(self, house: GivenHouse) -> Json:
         """Every document."""
         return {"object": "list", "data": house.clinic.schemas(), "has_more": False, "next_page": None}

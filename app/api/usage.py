@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -13,12 +14,12 @@ from litestar.params import FromPath
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from app.api.answers import Amount, CallDetail, CallShown, Listed, PriceLine, UsagePage, UsageResult
 from app.api.body import read_query
 from app.api.guards import GivenCaller, GivenHouse
 from app.api.moments import time_range, zone_named
 from app.base.clock import rfc3339
 from app.base.errors import Invalid, NotFound
-from app.base.messages import Json
 from app.base.money import dollars
 from app.billing.calendar import Width
 from app.billing.usage import GROUP_KEYS, Call, CallsQuestion, Filters, GroupKey, Question, Reports, State, Sums
@@ -70,7 +71,7 @@ class CallsQuery(BaseModel):
     page: str | None = None
 
 
-def amount(nano: int) -> Json:
+def amount(nano: int) -> Amount:
     """Money as our own fields show it."""
     return {"value": dollars(nano), "currency": "usd"}
 
@@ -114,7 +115,7 @@ def key_ids(texts: Values, param: str) -> tuple[int, ...]:
     return tuple(ids)
 
 
-async def report(reports: Reports, account_id: int, query: UsageQuery) -> Json:
+async def report(reports: Reports, account_id: int, query: UsageQuery) -> UsagePage:
     """The answer of `GET /v1/usage`.
 
     Raises:
@@ -161,10 +162,8 @@ async def report(reports: Reports, account_id: int, query: UsageQuery) -> Json:
     }
 
 
-def _result(sums: Sums, keys: dict[GroupKey, Any]) -> Json:
-    shown: Json = {key: keys.get(key) for key in GROUP_KEYS}
-    if shown["api_key_id"] is not None:
-        shown["api_key_id"] = f"key_{shown['api_key_id']}"
+def _result(sums: Sums, keys: dict[GroupKey, Any]) -> UsageResult:
+    key_id = keys.get("api_key_id")
     return {
         "object": "usage.completions.result",
         "input_tokens": sums.prompt_tokens,
@@ -179,11 +178,16 @@ def _result(sums: Sums, keys: dict[GroupKey, Any]) -> Json:
         "p50_first_token_ms": sums.p50_first_token_ms,
         "p95_first_token_ms": sums.p95_first_token_ms,
         "amount": amount(sums.cost_nano),
-        **shown,
+        "model": keys.get("model"),
+        "api_key_id": None if key_id is None else f"key_{key_id}",
+        "user_id": keys.get("user_id"),
+        "app_source": keys.get("app_source"),
+        "species": keys.get("species"),
+        "engine": keys.get("engine"),
     }
 
 
-def csv_of(page: Json) -> str:
+def csv_of(page: UsagePage) -> str:
     """The answer of `GET /v1/usage` as CSV, one line a result; no cell is taken for a formula."""
     text = io.StringIO()
     columns = [name for name in _result(Sums(), {}) if name not in ("object", "amount")]
@@ -191,7 +195,8 @@ def csv_of(page: Json) -> str:
     out.writerow(["start_time", "end_time", "start", *columns, "amount", "currency"])
     for bucket in page["data"]:
         for result in bucket["results"]:
-            cells = [bucket["start_time"], bucket["end_time"], bucket["start"], *(result[name] for name in columns)]
+            named: Mapping[str, Any] = result
+            cells = [bucket["start_time"], bucket["end_time"], bucket["start"], *(named[name] for name in columns)]
             out.writerow([*map(_cell, cells), result["amount"]["value"], result["amount"]["currency"]])
     return text.getvalue()
 
@@ -202,7 +207,7 @@ def _cell(value: Any) -> Any:
     return value
 
 
-def _call(call: Call) -> Json:
+def _call(call: Call) -> CallShown:
     return {
         "id": f"chatcmpl-{call.id.hex}",
         "object": "usage.request",
@@ -228,10 +233,10 @@ def _call(call: Call) -> Json:
     }
 
 
-def _price_lines(call: Call) -> list[Json]:
+def _price_lines(call: Call) -> list[PriceLine]:
     if call.state != "settled":
         return []
-    lines = [
+    lines: list[PriceLine] = [
         {
             "item": item,
             "quantity": quantity,
@@ -259,18 +264,20 @@ class UsageController(Controller):
     tags = ["usage"]
     opt = {"scope": "usage"}
 
-    @get("", opt={"query": UsageQuery, "also": ["text/csv"]})
+    @get("", opt={"query": UsageQuery, "also": ["text/csv"], "answer": UsagePage})
     async def usage(self, request: Request[Any, Any, Any], caller: GivenCaller, house: GivenHouse) -> Any:
         """Sums by hour, day or month of any time zone, and by what is asked for."""
         query = read_query(request, UsageQuery)
         page = await report(house.reports, caller.account_id, query)
         if query.format == "csv" or (query.format is None and "text/csv" in request.headers.get("accept", "")):
-            more = {"x-next-page": page["next_page"]} if page["has_more"] else {}
+            more = {"x-next-page": page["next_page"]} if page["next_page"] is not None else {}
             return Response(csv_of(page), media_type="text/csv", headers=more)
         return page
 
     @get("/requests", opt={"query": CallsQuery})
-    async def requests(self, request: Request[Any, Any, Any], caller: GivenCaller, house: GivenHouse) -> Json:
+    async def requests(
+        self, request: Request[Any, Any, Any], caller: GivenCaller, house: GivenHouse
+    ) -> Listed[CallShown]:
         """Closed calls, newest first."""
         query = read_query(request, CallsQuery)
         start, end = time_range(query.since, query.until, zone_named(query.tz), await house.reports.now())
@@ -294,7 +301,7 @@ class UsageController(Controller):
         return {"object": "list", "data": [_call(call) for call in calls], "has_more": more, "next_page": last}
 
     @get("/{completion_id:str}")
-    async def request(self, completion_id: FromPath[str], caller: GivenCaller, house: GivenHouse) -> Json:
+    async def request(self, completion_id: FromPath[str], caller: GivenCaller, house: GivenHouse) -> CallDetail:
         """One closed call, with its price lines."""
         try:
             prefix, charge_id = completion_id[:9], UUID(hex=completion_id[9:])

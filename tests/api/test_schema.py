@@ -80,6 +80,23 @@ async def test_what_is_described_is_what_is_served_and_nothing_of_later_releases
         assert (await service.client.get(f"/v1/{word}", headers=account.headers)).status_code == 404
 
 
+async def test_every_answer_has_a_shape_of_its_own(service: Service) -> None:
+    document = await described(service)
+    told = {
+        operation["operationId"]: answer["content"]["application/json"]["schema"]
+        for item in document["paths"].values()
+        for operation in item.values()
+        for status, answer in operation["responses"].items()
+        if status < "300"
+    }
+
+    assert [name for name, schema in told.items() if schema.keys() <= {"type", "additionalProperties"}] == [
+        "documents_one_schema"  # a JSON Schema itself
+    ]
+    completion = document["components"]["schemas"]["ChatCompletion"]
+    assert {"id", "object", "created", "model", "choices", "usage", "vetx"} <= set(completion["required"])
+
+
 async def test_every_schema_is_valid_and_nothing_is_loaded_from_elsewhere(service: Service) -> None:
     document = await described(service)
 
