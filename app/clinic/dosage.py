@@ -51,6 +51,7 @@ PIECES = vocabulary("tablet tablets tab tabs pill pills capsule capsules caplet 
 _MG = {"mg": Decimal(1), "ug": Decimal("0.001"), "g": Decimal(1000)}
 _ACTIVE = frozenset(("[IU]", "mEq", "mmol"))
 _BODIES = frozenset(("kg", "lb", "st", "oz"))
+_PACKS = vocabulary("bag bags pack packs packet packets tin tins can cans box pouch tub food kibble portion bar bars")
 _KILOS = {
     "kg": "kg", "kgs": "kg", "kilo": "kg", "kilos": "kg", "kilogram": "kg", "kilograms": "kg", "kilogramm": "kg",
     "kilogramo": "kg", "kilogramos": "kg", "kilogramme": "kg", "lb": "lb", "lbs": "lb", "pound": "lb", "pounds": "lb",
@@ -174,8 +175,10 @@ def _count(words: list[str], one: Figure, before: Figure | None) -> Decimal | No
 
 
 def _is_body(words: list[str], one: Figure, animals: Sequence[int]) -> bool:
-    """Whether so many grams are an animal's: `a 900 g rabbit`, `weighing 30 g`."""
+    """Whether so many grams are an animal's or a bag's: `a 900 g rabbit`, `weighing 30 g`, `a 900 g bag`."""
     around = words[max(0, one.start - 2) : one.start] + words[one.end : one.end + 2]
+    if not _PACKS.isdisjoint(around[-2:]):
+        return True
     beside = any(place - 2 <= one.end <= place or 0 < one.start - place <= 2 for place in animals)
     return beside or any(word[:5] == "weigh" or word in ("bodyweight", "bw") for word in around)
 
@@ -237,7 +240,8 @@ def _said(
     *, alone: bool,
 ) -> Said:  # fmt: skip
     """A figure with everything that stands around it."""
-    basis, end = _basis(words, one, per)
+    ahead = next((name.end for name in named if one.end < name.start <= one.end + 2 and name.drugs == drugs), one.end)
+    basis, end = _basis(words, one.end if words[one.end : one.end + 1] != ["of"] else ahead, per)
     if basis == "lb":
         amount, basis = amount / KG_PER_LB, "kg"
     rate = "h" in per or "min" in per
@@ -256,9 +260,8 @@ def _said(
     return Said(one.start, drugs, amount, unit, basis, rate, daily, hours, route)
 
 
-def _basis(words: list[str], one: Figure, per: tuple[str, ...]) -> tuple[str, int]:
-    """What an amount is for: kg, lb, m2 or "" for the animal; and where the words of it end."""
-    end = one.end
+def _basis(words: list[str], end: int, per: tuple[str, ...]) -> tuple[str, int]:
+    """What an amount that ends at `end` is for: kg, lb, m2 or "" for the animal; and where the words of it end."""
     if per and per[0] in ("kg", "lb", "m2"):
         return per[0], end
     if not per:

@@ -11,9 +11,9 @@ from app.base.messages import Facts
 from app.clinic import dosing, rules, units
 from app.clinic.check import PerKg, within_limit
 from app.clinic.dosage import UNITS, Named, Said, every, stated
-from app.clinic.lexicon import COMMON_BREED_WORDS, Places, Term, folded, lexicon, meant, misspelt, scan, vocabulary
+from app.clinic.lexicon import COMMON_BREED_WORDS, Places, Term, lexicon, misspelt, scan, vocabulary
 from app.clinic.patient import Patient, PatientShape, normalise
-from app.clinic.reading import NUMERIC, read
+from app.clinic.reading import read
 from app.clinic.records import DoseRecord, Drug, Records, RuleRecord, Source, Threshold, Toxin
 from app.clinic.tone import (
     ADDED,
@@ -25,7 +25,6 @@ from app.clinic.tone import (
     IMPERATIVES,
     INJECTED,
     LINKS,
-    NEGATORS,
     NOT_SPECIES,
     PAST,
     POINTERS,
@@ -33,6 +32,7 @@ from app.clinic.tone import (
     TOGETHER,
     YES,
     belittles,
+    eases,
     has_dose,
     is_conditional,
     is_quoted,
@@ -41,6 +41,7 @@ from app.clinic.tone import (
     segments,
 )
 from app.clinic.triage import stated as signs_stated
+from app.clinic.waiting import ADVICE, ALERTING, lets_wait, makes_vomit, reassures
 from app.clinic.written import read_line
 
 Json = dict[str, Any]
@@ -49,38 +50,16 @@ LIST_ITEM = re.compile(r"\s*(?:[-*+\u2022|]|\d{1,2}[.)]\s)")
 _CASES_MAX = 256
 _LIMITS_MAX = 4_096
 _SPOKEN_SENTENCES = 3
-_MAKE_VOMIT = re.compile(
-    r"\b(?:make|making|get|getting|have)\b(?:\s+[\w'-]+){1,4}?\s+(?:to\s+)?(?:vomit|throw up|puke)\b"
-    r"|\buntil (?:he|she|it|they) (?:vomits?|throws? up|pukes?)\b"
-    r"|\b(?:induce|inducing|trigger|provoke|force)\b(?:\s+[\w'-]+){0,3}?\s+(?:vomiting|emesis)\b"
+_NAME_LETTERS_MIN = 7
+_LEADS = vocabulary(
+    "exactly roughly approximately around initially usually between another additional increase maximum minimum "
+    "instead infusion receive requires dosages subsequently perhaps hourly injected administered nightly another "
+    "however recommended suggested milligrams standard correct starting maintenance loading equals becomes"
 )
-_MAY_WAIT = re.compile(
-    r"\b(?:can|could|may|might|just|simply) (?:safely |easily |well |probably )?wait\b"
-    r"|\bsafely wait\b|\bwait and see\b"
-    r"|\bwait (?:until|till) (?:monday|tomorrow|morning|the (?:morning|weekend)|next|after the weekend|your)\b"
-    r"|\bwait (?:a|an|one|two|three|four|five|several|some|another|[0-9]+)(?: few| couple of)?(?: or \w+| to \w+)?"
-    r" (?:more )?(?:days?|nights?|weeks?)\b"
-    r"|\bno (?:need|reason) to (?:rush|hurry|see a vet|call|go|visit)\b"
-    r"|\b(?:watch|monitor|observe) (?:him|her|it|them|the \w+) (?:at home|overnight)\b"
-    r"|\bfor (?:a few|a couple of|two|three|several|[0-9]+) (?:days?|weeks?) before (?:going|calling|seeing|you)\b"
-    r"|\b(?:resolve|pass|clear|settle|start|stop|heal|go away|get better)s?\b[^.;]{0,24}"
-    r"\b(?:on (?:its|his|her|their) own|by itself|von selbst)\b"
-    r"|\b(?:not|isn't|hardly) (?:an? )?(?:urgent|emergency)\b"
-    r"|\b(?:deferred|postponed|delayed|put off) (?:until|till|to)\b"
-    r"|\bno (?:intervention|treatment) (?:is )?(?:needed|necessary|required|indicated)\b"
-    r"|\b(?:re-?examine|recheck|call (?:your|the) (?:regular )?vet) tomorrow\b"
-    r"|\bby tomorrow (?:morning|afternoon|evening)\b"
-    r"|\bwarten sie (?:ruhig )?(?:noch |ein |zwei |bis )"
+_CARRIES = vocabulary(
+    "daily once twice every q times hours evening morning dose doses dosage dosis give it start administer run titrate "
+    "use repeat increase that means gib geben administre inject infuse dosed given rate bolus"
 )
-_ADVICE = vocabulary(
-    "vomit vomits vomiting emesis throw throws puke pukes wait waits urgent emergency deferred postponed delayed "
-    "tomorrow overnight home own itself selbst warten before intervention treatment need reason off monday"
-)
-"""Without one of these words nothing is said of vomiting or of waiting."""
-_CARRIES = frozenset(
-    ("dose", "doses", "dosage", "dosis", "give", "it", "start", "administer", "run", "titrate", "use", "repeat",
-     "increase", "that", "means", "gib", "geben", "administre", "inject", "infuse", "dosed", "given", "rate", "bolus")
-)  # fmt: skip
 
 
 class Verdict(NamedTuple):
@@ -122,6 +101,30 @@ class _Sentence(NamedTuple):
     intervals: list[tuple[int, Decimal]]
 
 
+class _Part(NamedTuple):
+    """A part of a sentence that speaks for itself: its words, whether it warns, recommends, tells of the past."""
+
+    start: int
+    end: int
+    words: list[str]
+    prohibits: bool
+    recommends: bool
+    past: bool
+
+
+class _Meaning(NamedTuple):
+    """What a phrase says to the guard."""
+
+    spot: tuple[tuple[str, ...], tuple[str, ...], str | None] | None
+    species: str | None
+    route: str | None
+    hours: Decimal | None
+
+
+_Head = tuple["_Meaning | None", "dict[str, _Head]"]
+"""What a word, or the words so far, mean; and the words that may follow."""
+
+
 class _Here(NamedTuple):
     """What stands around a name: the words of its part of the sentence, doses, route, drugs given with it."""
 
@@ -130,6 +133,7 @@ class _Here(NamedTuple):
     route: str | None
     beside: frozenset[str]
     measured: bool = False
+    eased: bool = False
 
 
 class _Case:
@@ -158,6 +162,7 @@ class _Kept:
         self.records = records
         self.cases: dict[tuple[str | None, str], _Case] = {}
         self.limits: dict[tuple[str, str | None, Decimal | None, str], tuple[_Limit, ...]] = {}
+        self.heads: dict[str, _Head | None] = {}
 
 
 _KEPT: list[_Kept] = []
@@ -183,9 +188,12 @@ class Judge:
         self._audience = audience
         self._not_checked = not_checked
         self._made: _Case | None = None
+        triage = facts.triage
+        self.alert = triage is not None and triage.level == "emergency"
         self._decimal_commas = bool(facts.language) and not facts.language.startswith(("en", "zh"))
-        self._spoken: tuple[str, ...] = ()
-        self._spoken_for = 0
+        asked = {str(row.get("drug")) for row in facts.doses} & records.drugs.keys()
+        self._spoken: tuple[str, ...] = tuple(asked) if len(asked) == 1 else ()
+        self._spoken_for = _SPOKEN_SENTENCES
         self._spoken_ill = False
         self._open: list[Said] = []
 
@@ -217,10 +225,12 @@ class Judge:
         said = self._named(words)
         asks = bool(words) and (words[-1] in ("?", "\uff1f") or words[-2:-1] == ["?"])
         targets = self._targets(said, header)
-        if not asks and not said.bag.isdisjoint(_ADVICE):
+        if not asks and not said.bag.isdisjoint(ADVICE):
             advice = self._bad_advice(text, said, targets)
             if advice is not None:
                 return advice, None
+        if self.alert and not asks and not said.bag.isdisjoint(ALERTING) and reassures(text):
+            return self._delay(text), None
         carried = self._carried(said, text, asks)
         doses = self._stated(said, carried)
         if not said.spots and not doses:
@@ -234,7 +244,7 @@ class Judge:
             self._unjudged(said)
             self._speak(said, ill=False)
             return None, self._remember(said.spots, asks) if not said.species and not said.denied else None
-        parts = segments(words)
+        parts = [_part(words[start:end], start, end) for start, end in segments(words)]
         listed = bool(header) and LIST_ITEM.match(text) is not None
         leading = polarity(scan(header)[0], header=True) if header and listed else (False, False)
         wrong = None if asks else self._wrong_dose(doses, targets, said, parts, leading)
@@ -248,7 +258,7 @@ class Judge:
 
     def _wrong_drug(
         self, text: str, places: Places, said: _Sentence, doses: list[Said], targets: list[Patient], header: str,
-        parts: list[tuple[int, int]], leading: tuple[bool, bool], asks: bool,
+        parts: list[_Part], leading: tuple[bool, bool], asks: bool,
     ) -> tuple[Verdict | None, Topic | None]:  # fmt: skip
         """A drug or poison recommended to an animal that must not have it; or one only named, to keep in mind."""
         words, spots = said.words, said.spots
@@ -257,18 +267,16 @@ class Judge:
         keep: Topic | None = None
         serious: Verdict | None = None
         carried: _Spot | None = None
-        for start, end in parts:
+        for start, end, part, prohibits, recommends, past in parts:
             inside = [spot for spot in spots if start <= spot.start < end]
             about = inside or ([carried] if carried is not None else [])
-            part = words[start:end]
             if not about or (not inside and POINTERS.isdisjoint(part)):
                 continue
             carried = about[-1]
-            prohibits, recommends = polarity(part)
             prohibits, recommends = prohibits or leading[0], recommends or leading[1]
             conditional = is_conditional(part)
             dosed = has_dose(part)
-            past = not PAST.isdisjoint(part) and part[0] not in ADDED
+            past = past and part[0] not in ADDED
             advises = not prohibits and not conditional and not asks and not past
             if about[0].toxin is not None and not about[0].drugs:
                 recommends = praises(part) or (recommends and dosed)
@@ -284,7 +292,8 @@ class Judge:
             route = next((name for place, name in said.routes if start <= place < end), None)
             if route is None and not INJECTED.isdisjoint(part):
                 route = "injected"
-            here = _Here(part, doses, route, _given_together(part, inside), recommends and dosed)
+            together = _given_together(part, inside)
+            here = _Here(part, doses, route, together, recommends and dosed, advises and eases(part))
             for spot in about:
                 for target in meant_here:
                     verdict = self._verdict(spot, target, here)
@@ -304,10 +313,19 @@ class Judge:
 
     def _carried(self, said: _Sentence, text: str, asks: bool) -> tuple[str, ...]:
         """The drug that a figure without a name may belong to: that of the sentences before."""
-        if asks or not self._spoken or UNITS.isdisjoint(said.bag):
+        if asks or not self._spoken or UNITS.isdisjoint(said.bag) or self._names_another(said):
             return ()
         near = LIST_ITEM.match(text) is not None or any("0" <= word[0] <= "9" for word in said.words[:4])
         return self._spoken if near or not _CARRIES.isdisjoint(said.bag) else ()
+
+    def _names_another(self, said: _Sentence) -> bool:
+        """Whether right before the first figure stands a word that nobody here knows: a drug without a record."""
+        words = said.words
+        first = next((place for place, word in enumerate(words) if "0" <= word[0] <= "9"), 0)
+        lead = words[first - 1] if first else ""
+        if len(lead) < _NAME_LETTERS_MIN or not lead.isalpha() or lead in _LEADS:
+            return False
+        return lead not in self._known.root and self._kept.heads.get(lead) is None
 
     def _speak(self, said: _Sentence, ill: bool) -> None:
         """Remember the drug of a sentence; `ill` where it was only warned of or told of the past."""
@@ -325,12 +343,11 @@ class Judge:
             if not self._spoken_for:
                 self._spoken, self._open = (), []
 
-    def _is_ill(self, said: _Sentence, parts: list[tuple[int, int]]) -> bool:
+    def _is_ill(self, said: _Sentence, parts: list[_Part]) -> bool:
         last = next((spot for spot in reversed(said.spots) if spot.drugs), None)
         if last is None:
             return self._spoken_ill
-        part = next((said.words[start:end] for start, end in parts if start <= last.start < end), [])
-        return polarity(part)[0] or not PAST.isdisjoint(part)
+        return any((part.prohibits or part.past) and part.start <= last.start < part.end for part in parts)
 
     def _told_more(self, said: _Sentence, targets: list[Patient]) -> Verdict | None:
         """A dose of a line before, with the route or the interval that this one says."""
@@ -351,15 +368,10 @@ class Judge:
 
     def _bad_advice(self, text: str, said: _Sentence, targets: list[Patient]) -> Verdict | None:
         """Vomiting made where it harms, or an emergency told to wait."""
-        low = folded(text)
-        found = _MAKE_VOMIT.search(low) or _MAY_WAIT.search(low)
-        if found is None:
-            return None
-        begin = max(low.rfind(mark, 0, found.start()) for mark in (",", ";", ":", "but", "and")) + 1
-        if not found[0].startswith("no ") and not NEGATORS.isdisjoint(scan(low[begin : found.end()])[0]):
-            return None
-        if _MAKE_VOMIT.search(low):
+        if makes_vomit(text):
             return self._vomiting(said.spots, targets)
+        if not lets_wait(text):
+            return None
         met = (self._records.toxins[spot.toxin] for spot in said.spots if spot.toxin is not None)
         poisons = ((toxin, target) for toxin in met for target in targets if _is_grave(toxin, target))
         return next((self._poison(toxin, target) for toxin, target in poisons), None) or self._delay(text)
@@ -418,26 +430,43 @@ class Judge:
     def _named(self, words: list[str]) -> _Sentence:
         """Drugs and poisons, species meant, species excluded (`in dogs, not cats`), routes, intervals."""
         said = _Sentence(words, frozenset(words), [], [], [], [], [])
-        known, dull = self._known, self._known.dull
-        root = known.root
-        after = 0
+        heads = self._kept.heads
+        after, last = 0, len(words)
         for place, word in enumerate(words):
-            if place < after or word in dull:
+            if place < after:
                 continue
-            if word in root:
-                hit = meant(known, words, place)
-                if hit is None:
-                    terms: list[Term] | None = misspelt(known, word) if len(word) >= 6 else None
-                    after = place + 1
-                else:
-                    terms, after = hit
-            else:
-                terms, after = (misspelt(known, word) if len(word) >= 6 else None), place + 1
-                if terms is None and word.isalpha():
-                    _remember_dull(dull, word)
-            if terms:
-                _sort(said, terms, place, after)
+            try:
+                head = heads[word]
+            except KeyError:
+                head = self._look_up(word)
+            if head is None:
+                continue
+            meaning, following = head
+            end = after = place + 1
+            while end < last and following:
+                more = following.get(words[end])
+                if more is None:
+                    break
+                end += 1
+                following = more[1]
+                if more[0] is not None:
+                    meaning, after = more[0], end
+            if meaning is not None:
+                _sort(said, meaning, place, after)
         return said
+
+    def _look_up(self, word: str) -> _Head | None:
+        """What may begin with a word; looked up once."""
+        node = self._known.root.get(word)
+        head = None if node is None else _compiled(node, word, self._records)
+        if head is None and len(word) >= 6:
+            near = misspelt(self._known, word)
+            meaning = None if near is None else _meaning(near, common=False, records=self._records)
+            head = None if meaning is None else (meaning, {})
+        heads = self._kept.heads
+        if len(heads) < _WORDS_MAX and len(word) <= _WORD_LETTERS_MAX:
+            heads[word] = head
+        return head
 
     def _targets(self, said: _Sentence, header: str) -> list[Patient]:
         """The animals a sentence is about: those it names, else those its heading names, else the patients."""
@@ -496,6 +525,8 @@ class Judge:
             found = self._rule(
                 self._records.drugs[generic], target, per_kg, here.route, here.beside - {generic}, here.words
             )
+            if found is None and here.eased:
+                found = self._caution(self._records.drugs[generic], target, here)
             if found is not None:
                 return self._says(found, generic, target)
         for name in spot.classes:
@@ -565,6 +596,20 @@ class Judge:
             )
         return forbidden[key]
 
+    def _caution(self, drug: Drug, target: Patient, here: _Here) -> RuleRecord | None:
+        """The gravest caution on a drug that words wave aside: `no monitoring is needed`."""
+        others = [one for one in self._taken(target) if one.generic != drug.generic]
+        given = rules.Given(
+            drug=drug,
+            route=here.route,
+            co_drugs=frozenset(one.generic for one in others),
+            co_classes=frozenset(name for one in others for name in one.classes),
+        )
+        matches, _ = rules.hold(target, given, self._facts.jurisdiction, self._records)
+        grave = (match.rule for match in matches if match.rule.severity in ("absolute", "high"))
+        special = (rule for rule in grave if not rule.trigger.jurisdiction and not _is_excepted(rule, here.words))
+        return next((rule for rule in special if _route_is_said(rule, here.route)), None)
+
     def _taken(self, target: Patient) -> tuple[Drug, ...]:
         """What the animal gets already."""
         taken = self._case.taken
@@ -618,7 +663,7 @@ class Judge:
         return stated(said.words, named, said.routes, said.intervals, carried, animals)
 
     def _wrong_dose(
-        self, doses: list[Said], targets: list[Patient], said: _Sentence, parts: list[tuple[int, int]],
+        self, doses: list[Said], targets: list[Patient], said: _Sentence, parts: list[_Part],
         leading: tuple[bool, bool],
     ) -> Verdict | None:  # fmt: skip
         """A dose far above what the record of this species says; warnings and histories are none."""
@@ -626,10 +671,8 @@ class Judge:
         if leading[0]:
             return None
         for one in doses:
-            part = next((said.words[start:end] for start, end in parts if start <= one.place < end), [])
-            if polarity(part)[0] or not PAST.isdisjoint(part):
-                continue
-            if not said.spots and self._spoken_ill and not polarity(part)[1]:
+            part = next(part for part in parts if part.start <= one.place < part.end)
+            if part.prohibits or part.past or (not said.spots and self._spoken_ill and not part.recommends):
                 continue
             for target in targets:
                 for generic in one.drugs:
@@ -696,36 +739,58 @@ _SLIP = Decimal("9.5")
 _ABOVE = Decimal("1.25")
 _FAR_ABOVE = Decimal(3)
 _HIGH = Decimal(2)
-_DULL_WORDS_MAX = 50_000
-_DULL_LENGTH_MAX = 40
+_WORDS_MAX = 50_000
+_WORD_LETTERS_MAX = 40
 
 
-def _remember_dull(dull: set[str], word: str) -> None:
-    """The reader and the guard look such a word up once."""
-    if len(dull) < _DULL_WORDS_MAX and len(word) <= _DULL_LENGTH_MAX and word not in NUMERIC:
-        dull.add(word)
+def _part(words: list[str], start: int, end: int) -> _Part:
+    return _Part(start, end, words, *polarity(words), not PAST.isdisjoint(words))
 
 
-def _sort(said: _Sentence, terms: list[Term], place: int, end: int) -> None:
+def _compiled(node: dict[str, Any], word: str, records: Records) -> _Head | None:
+    """A branch of the reader's trie with only what the guard asks for; `word` is "" behind the first one."""
+    following = {
+        more: found
+        for more, below in node.items()
+        if more and (found := _compiled(below, "", records)) is not None
+    }  # fmt: skip
+    meaning = _meaning(node.get("", ()), word in COMMON_BREED_WORDS, records)
+    return (meaning, following) if meaning is not None or following else None
+
+
+def _meaning(terms: Sequence[Term], common: bool, records: Records) -> _Meaning | None:
+    """What a phrase means to the guard; `common` for a breed's name that is an ordinary word too."""
+    drugs = [term.value for term in terms if term.kind == "drug"]
+    classes = [term.value for term in terms if term.kind == "class"]
+    toxin = next((term.value for term in terms if (term.kind == "toxin" and not term.foreign)
+                  or (term.kind == "product" and term.more[1])), None)  # fmt: skip
+    if toxin is not None and toxin in records.drugs and not drugs:
+        drugs = [toxin]  # `regular aspirin`
+    own = [term for term in terms if not term.foreign]
+    species = next((str(term.value if term.kind == "species" else term.more) for term in own
+                    if term.kind == "species" or (term.kind == "breed" and not common)), None)  # fmt: skip
+    route = next((term.value for term in own if term.kind == "route" and term.value), None)
+    hours = next((Decimal(term.more[0]) for term in own if term.kind == "frequency" and term.more), None)
+    named = bool(drugs or classes or toxin)
+    if not (named or species or route or hours):
+        return None
+    spot = (tuple(dict.fromkeys(drugs)), tuple(dict.fromkeys(classes)), toxin) if named else None
+    return _Meaning(spot, species, route, hours)
+
+
+def _sort(said: _Sentence, meaning: _Meaning, place: int, end: int) -> None:
     """Put what a phrase means where it belongs."""
-    spot = _spot(terms, place, end)
-    if spot is not None:
+    if meaning.spot is not None:
         if said.species and said.species[-1][0] == place - 1:
             said.species.pop()  # `the dog permethrin`: a product's kind, not a patient
-        said.spots.append(spot)
-    for term in terms:
-        if term.foreign:
-            continue
-        if term.kind == "species" or (
-            term.kind == "breed" and not (end == place + 1 and said.words[place] in COMMON_BREED_WORDS)
-        ):
-            name = str(term.value if term.kind == "species" else term.more)
-            (said.denied if _excluded(said.words, place, said.denied) else said.species).append((place, name))
-            break
-        if term.kind == "route" and term.value:
-            said.routes.append((place, term.value))
-        elif term.kind == "frequency" and term.more is not None:
-            said.intervals.append((place, Decimal(term.more[0])))
+        said.spots.append(_Spot(place, end, *meaning.spot))
+    if meaning.species is not None:
+        (said.denied if _excluded(said.words, place, said.denied) else said.species).append((place, meaning.species))
+    elif meaning.route is not None:
+        if said.words[place] != "top" or not place or said.words[place - 1] != "on":  # `on top of`
+            said.routes.append((place, meaning.route))
+    elif meaning.hours is not None:
+        said.intervals.append((place, meaning.hours))
 
 
 def _limit(row: DoseRecord, body: dosing.Body, unit: str) -> _Limit | None:
@@ -809,14 +874,6 @@ def _route_is_said(rule: RuleRecord, route: str | None) -> bool:
 
 def _whom(target: Patient) -> str:
     return target.species.one if target.species is not None else "this animal"
-
-
-def _spot(terms: Sequence[Term], start: int, end: int) -> _Spot | None:
-    drugs = tuple(dict.fromkeys(term.value for term in terms if term.kind == "drug"))
-    classes = tuple(dict.fromkeys(term.value for term in terms if term.kind == "class"))
-    toxin = next((term.value for term in terms if (term.kind == "toxin" and not term.foreign)
-                  or (term.kind == "product" and term.more[1])), None)  # fmt: skip
-    return _Spot(start, end, drugs, classes, toxin) if drugs or classes or toxin else None
 
 
 def _given_together(part: list[str], spots: Sequence[_Spot]) -> frozenset[str]:

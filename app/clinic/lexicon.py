@@ -415,6 +415,26 @@ def _with_plurals(name: str) -> Iterable[list[str]]:
             yield [*words[:-1], last + "s"]
 
 
+_ABROAD = (("ine", "ina", "in"), ("ide", "ida", "id"), ("one", "ona", "on"), ("ate", "ato", "at"), ("ole", "ol", "ol"),
+           ("ane", "ano", "an"), ("ene", "eno", "en"), ("in", "ina", "ine"), ("en", "eno", "ene"), ("il", "ilo", "il"),
+           ("ium", "io", "ium"), ("yl", "ilo", "yl"), ("ic", "ico", "isch"), ("ac", "aco", "ac"))  # fmt: skip
+"""How the endings of drugs' names read in Spanish, and in German or French."""
+_ABROAD_LETTERS_MIN = 7
+
+
+def abroad(name: str) -> Iterable[str]:
+    """A drug's name as Spanish, Portuguese, German and French write it: `amoxicilina`, `furosemid`, `buprenorfina`."""
+    if len(name) < _ABROAD_LETTERS_MIN or not (name.isalpha() and name.isascii() and name.islower()):
+        return
+    for ending, romance, other in _ABROAD:
+        if name.endswith(ending):
+            stem = name[: -len(ending)]
+            plain_stem = stem.replace("ph", "f").replace("th", "t").replace("ll", "l").replace("y", "i")
+            found = {plain_stem + romance, stem + other, stem + romance, plain_stem + other}
+            yield from sorted(found - {name})
+            return
+
+
 def _deletions(word: str) -> set[str]:
     return {word[:place] + word[place + 1 :] for place in range(1, len(word))}
 
@@ -465,6 +485,10 @@ def build(records: Records) -> Lexicon:
             words = _words(name)
             if len(words) == 1 and len(words[0]) >= 6 and words[0] not in ORDINARY:
                 fuzzy.setdefault(words[0], []).append(Term("drug", drug.generic))
+        for name in (drug.generic, *drug.synonyms):
+            for word in abroad(name):
+                if word not in root and word not in ORDINARY:
+                    enter(word, Term("drug", drug.generic), plurals=False, hazard=True)
         for name in drug.classes:
             enter(name.replace("_", " "), Term("class", name), hazard=True)
     for toxin in records.toxins.values():

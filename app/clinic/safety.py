@@ -25,6 +25,7 @@ from app.clinic.lexicon import (
     TOKEN,
     Lexicon,
     Node,
+    Term,
     folded,
     lexicon,
     misspelt,
@@ -32,6 +33,7 @@ from app.clinic.lexicon import (
 )
 from app.clinic.patient import Patient
 from app.clinic.records import Records, RuleRecord
+from app.clinic.waiting import ALERTING
 
 Json = dict[str, Any]
 
@@ -324,6 +326,32 @@ _ABBREVIATIONS = frozenset(
 )  # fmt: skip
 
 
+_ALERTED: list[tuple[Lexicon, Lexicon]] = []
+
+
+def alerted(records: Records) -> Lexicon:
+    """The lexicon for an emergency: an answer's sentences are held for words of waiting and reassurance too."""
+    calm = lexicon(records)
+    for known, made in _ALERTED:
+        if known is calm:
+            return made
+    term = {"": [Term("advice", "alert")]}
+    hazards = {**calm.hazards, **{word: {**calm.hazards.get(word, {}), **term} for word in ALERTING}}
+    starts = calm.hazard_starts | {word[:size] for word in ALERTING for size in range(1, len(word) + 1)}
+    made = replace(
+        calm,
+        hazards=hazards,
+        hazard_starts=starts,
+        harmless={},
+        harmless_words=set(),
+        starters={},
+        harmless_pieces=set(),
+    )
+    _ALERTED.append((calm, made))
+    del _ALERTED[:-4]
+    return made
+
+
 class SafetyGuard:
     """Reads a model's answer as it streams; what the absolute rules forbid, and tenfold doses, never go out.
 
@@ -337,9 +365,9 @@ class SafetyGuard:
     def __init__(self, facts: Facts, records: Records, audience: str) -> None:
         self.interventions: list[Intervention] = []
         self.not_checked: list[Json] = []
-        self._known: Lexicon = lexicon(records)
-        self._harmless = self._known.harmless
         self._judge = Judge(facts, records, audience, self.not_checked)
+        self._known: Lexicon = alerted(records) if self._judge.alert else lexicon(records)
+        self._harmless = self._known.harmless
         self._audience = audience
         self._marked: set[str] = set()
         self._tail = ""

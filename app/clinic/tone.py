@@ -24,19 +24,22 @@ _PROHIBITIONS = vocabulary(
     "poisoned poisoning poisonings toxicosis toxicity intoxication exposure exposures exposed ingested ingestion "
     "swallowed ate eaten eats licked chewed accidentally accidental warning beware destroys kills kill killed die "
     "dies died death evitar vermeiden eviter verboten giftig toxico toxique venenoso unsuitable inappropriate "
-    "cause causes caused causing wrong myth false untrue"
+    "cause causes caused causing wrong myth false untrue contraindicado contraindicada contraindicados "
+    "contraindicadas prohibido prohibida prohibidos prohibidas kontraindiziert vergiftung vergiftungen intoxicacion"
 )
 _HAZARDS = vocabulary(
     "toxic poisonous dangerous dangerously fatal deadly lethal harmful harm hazardous poison danger risk risks risky "
     "toxica toxicas toxicos toxiques giftig gefahrlich lebensgefahrlich todlich peligroso peligrosa peligrosas mortal "
-    "mortales dangereux mortel venenosa venenosas"
+    "mortales dangereux mortel venenosa venenosas peligrosos letal letales dangereuse dangereuses mortelle mortels "
+    "mortelles gefahrliche todliche"
 )
 _HARMLESS_NOUNS = frozenset(
     ("hurt", "problem", "problems", "trouble", "contraindicated", "contraindication", "damage", "bother", "issue",
-     "issues", "emergency", "relevant", "concern", "worrying", "adjustment")
+     "issues", "emergency", "relevant", "concern", "worrying", "adjustment", "adjustments", "effect", "effects",
+     "monitoring", "washout", "withdrawal", "interaction", "interactions", "change", "changes")
 )  # fmt: skip
 _RECOMMENDATIONS = vocabulary(
-    "give giving gives administer administering use using try start starting offer prescribe dosing take takes "
+    "give giving gives administer administering using try start starting offer prescribe dosing take takes "
     "taking safe safely ok okay fine recommend recommended recommends suggest suggested advise suitable "
     "appropriate effective option options choice works helps helpful relief relieves tolerated acceptable repeat "
     "enjoy harmless apply inject continue consider ideal best gib geben geeignet sicher puede dar seguro "
@@ -45,19 +48,25 @@ _RECOMMENDATIONS = vocabulary(
     "eases enough help buena opcion vertraglich angewendet verwendet dosis gabe"
 )
 _WITH = frozenset(("treat", "treated", "treating", "managed", "ahead", "go", "continue", "proceed", "helped", "sedate"))
+_BEFORE_USE = vocabulary("to and then can may you should i would we please just or , . : ; will must could might - | )")
+_HELD_BACK = vocabulary("stop avoid withhold hold discontinue adjust reduce monitor wait change delay separate")
 _BEFORE_FEED = frozenset(("to", "and", "then", "can", "may", "you", "should"))
 INJECTED = frozenset(
     ("inject", "injected", "injecting", "injection", "injections", "injectable", "parenteral", "parenterally")
 )
-_PASSIVE = vocabulary("given administered used prescribed dosed taken offered applied")
-_PASSIVE_LEADS = frozenset(("be", "is", "are", "being", "usually", "commonly", "often"))
+_PASSIVE = vocabulary(
+    "given administered used prescribed dosed taken offered applied fed added combined repeated continued started "
+    "chosen shared rubbed sprayed injected mixed crushed put treated wormed"
+)
+_PASSIVE_LEADS = frozenset(("be", "is", "are", "being", "usually", "commonly", "often", "also", "safely", "simply"))
 _MODALS = frozenset(("can", "may", "could", "should", "might"))
 _AFTER_MODAL = frozenset(("have", "get", "receive", "eat", "take"))
 _PLANS = vocabulary(
     "plan treatment therapy medication medications drugs rx protocol analgesia painkillers prescription options relief"
 )
 _LIMITS = vocabulary(
-    "exceed exceeding more over above worry hesitate afraid panic concerned forget skip miss hesitation"
+    "exceed exceeding more over above worry hesitate afraid panic concerned forget skip miss hesitation preocupe "
+    "preocuparse sorge sorgen inquietez"
 )
 _BREAKS = vocabulary(
     "unlike but however although though yet whereas while if when because since unless whether before after until"
@@ -79,7 +88,7 @@ _STOPS_SIGNS = frozenset(("will", "to", "can", "may", "could", "would", "help", 
 _WILL_NOT = frozenset(("not", "need", "kill", "make", "die", "require", "want"))
 _SMALL = vocabulary("concern upset upsets mild mildly little minor slight slightly irritate irritates small")
 _SPEAKERS = vocabulary("you owner owners client i she he they re were")
-_FRESH = vocabulary("just you so then tell")
+_FRESH = vocabulary("just you so then tell it he she they there this that es sie er el la las los il elle")
 HUMANS = vocabulary("people humans human person children adults child adult owners")
 POINTERS = vocabulary(
     "it this that them these those half quarter tablet tablets pill pills capsule dose doses mg ml mcg one dosage"
@@ -91,31 +100,49 @@ _TOXIN_PRAISE = vocabulary(
     "safe safely ok okay fine harmless healthy enjoy offer give worry good alright unlikely tolerate tolerated nothing "
     "unbedenklich harmlos ungefahrlich inofensivo inofensivas inofensivos seguro seguras inocuo preocupe sorgen"
 )
+_CARE = vocabulary(
+    "adjustment adjustments monitoring washout change changes precaution precautions caution problem problems reason "
+    "interaction interactions effect alter affect adjust monitor need risk concern"
+)
 _TREATS = frozenset(("treat", "treats", "snack", "snacks"))
 _BEFORE_TREAT = vocabulary("a as of healthy occasional good safe tasty nice training special favourite favorite great")
 NOT_SPECIES = frozenset(("not", "except", "unlike", "excluding", "than", "without"))
 LINKS = frozenset(("in", "for", "to", "your", "the", "a", "with", "of", "or", "and", "my"))
 
 
+_SWAPS = {"instead": ("of",), "rather": ("than",), "as": ("long",)}
+_CUTTERS = _STOPS | _BREAKS | {";", ",", "and", "instead", "rather", "as", "provided", "there"}
+
+
 def segments(words: list[str]) -> list[tuple[int, int]]:
     """Parts of a sentence that speak for themselves; each is start and end."""
-    cuts = [0]
     last = len(words)
     conditional = bool(words) and (words[0] in CONDITIONS or words[0] in _CONCESSIONS)
+    if not conditional and _CUTTERS.isdisjoint(words[: last - 1]):
+        return [(0, last)] if words else []
+    cuts = [0]
     for place in range(1, last):
         word = words[place]
+        if word not in _CUTTERS:
+            continue
         following = words[place + 1] if place + 1 < last else ""
-        swapped = (word == "instead" and following == "of") or (word == "rather" and following == "than")
         if word in _STOPS:
             cuts.append(place + 1)
             conditional = following in CONDITIONS or following in _CONCESSIONS
-        elif word in _BREAKS or word == ";" or swapped or (word == "as" and following == "long") or word == "provided":
+        elif (
+            word in _BREAKS
+            or word in (";", "provided")
+            or (word in ("instead", "as", "rather") and following in _SWAPS[word])
+        ):
             cuts.append(place)
             conditional = word in CONDITIONS or word in _CONCESSIONS
         elif (word == "," and (following in IMPERATIVES or following in _FRESH or conditional)) or (
             word == "and" and (following in IMPERATIVES or following == "tell")
         ):
             cuts.append(place + 1)
+            conditional = False
+        elif word == "there" and conditional:
+            cuts.append(place)
             conditional = False
     return [(start, end) for start, end in zip(cuts, [*cuts[1:], last], strict=True) if start < end]
 
@@ -126,47 +153,72 @@ def is_conditional(part: list[str]) -> bool:
     return first in CONDITIONS and (first not in ("instead", "rather") or part[1:2] in (["of"], ["than"]))
 
 
+(_DENIES, _STOPPED, _WARNS, _ADVISES, _FEEDS, _WITH_IT, _WILL, _DONE, _MAY, _PLANNED, _USES) = range(11)
+_ROLES: dict[str, int] = {
+    **dict.fromkeys(_PLANS, _PLANNED), **dict.fromkeys(_MODALS, _MAY), **dict.fromkeys(_PASSIVE, _DONE),
+    "use": _USES, "will": _WILL, "with": _WITH_IT, "feed": _FEEDS, **dict.fromkeys(_RECOMMENDATIONS, _ADVISES),
+    **dict.fromkeys(_PROHIBITIONS | _HAZARDS, _WARNS), "stop": _STOPPED, **dict.fromkeys(NEGATORS, _DENIES),
+}  # fmt: skip
+"""What a word does to its sentence; the later ones here go before."""
+
+
 def polarity(part: list[str], header: bool = False) -> tuple[bool, bool]:
     """Whether words warn, and whether they recommend; a warning outweighs."""
     prohibits = recommends = False
     settled = -1
+    role_of = _ROLES.get
     for place, word in enumerate(part):
-        if place <= settled:
+        role = role_of(word)
+        if role is None or place <= settled:
             continue
-        if word in NEGATORS:
-            ahead = part[place + 1 : place + 4]
-            limit = next((count for count, one in enumerate(ahead) if one in _LIMITS), None)
-            if limit is not None or (ahead and ahead[0] in ("only", "just")):
-                settled = place + 1 + (limit or 0)
-                recommends = True
-                continue
-            harmless = next(
-                (count for count, one in enumerate(ahead) if one in _HAZARDS or one in _HARMLESS_NOUNS), None
-            )
-            if harmless is not None and word not in ("never", "don't"):
-                recommends = True
-                settled = place + 1 + harmless
-                continue
-            if place and part[place - 1] == "why":
-                continue
-            prohibits = True
-        elif word == "stop" and place and part[place - 1] in _STOPS_SIGNS and part[place - 1] != "should":
-            recommends = True  # `will stop the diarrhoea`
-        elif word in _HAZARDS or word in _PROHIBITIONS:
-            prohibits = True
-        elif word in _RECOMMENDATIONS or (header and word in _PLANS):
+        if role == _ADVISES:
             recommends = True
-        elif word == "feed":
-            recommends = recommends or place == 0 or part[place - 1] in _BEFORE_FEED
-        elif word == "with":
-            recommends = recommends or (place > 0 and part[place - 1] in _WITH) or "treat" in part[:place]
-        elif word == "will":
-            recommends = recommends or part[place + 1 : place + 2] not in ([], *([one] for one in _WILL_NOT))
-        elif word in _PASSIVE:
-            recommends = recommends or any(one in _PASSIVE_LEADS for one in part[max(0, place - 2) : place])
-        elif word in _MODALS:
-            recommends = recommends or any(one in _AFTER_MODAL for one in part[place + 1 : place + 4])
+        elif role == _DENIES:
+            allowed = _allowed(part, place)
+            if allowed:
+                recommends, settled = True, allowed
+            elif allowed is None:
+                prohibits = True
+        elif role == _STOPPED and place and part[place - 1] in _STOPS_SIGNS and part[place - 1] != "should":
+            recommends = True  # `will stop the diarrhoea`
+        elif role in (_WARNS, _STOPPED):
+            prohibits = True
+        elif recommends:
+            continue
+        elif role == _USES:
+            recommends = place == 0 or part[place - 1] in _BEFORE_USE
+        elif role == _FEEDS:
+            recommends = place == 0 or part[place - 1] in _BEFORE_FEED
+        elif role == _WITH_IT:
+            recommends = (place > 0 and part[place - 1] in _WITH) or "treat" in part[:place]
+        elif role == _WILL:
+            recommends = part[place + 1 : place + 2] not in ([], *([one] for one in _WILL_NOT))
+        elif role == _DONE:
+            recommends = not _PASSIVE_LEADS.isdisjoint(part[max(0, place - 2) : place])
+        elif role == _MAY:
+            recommends = not _AFTER_MODAL.isdisjoint(part[place + 1 : place + 4])
+        else:
+            recommends = header
     return prohibits, recommends
+
+
+def _allowed(part: list[str], place: int) -> int | None:
+    """Where a negation ends that allows: `not more than`, `no problem`; 0: it says nothing; None: it denies."""
+    ahead = part[place + 1 : place + 4]
+    if not ahead or ahead[0] == ",":
+        return None
+    limit = next((count for count, one in enumerate(ahead) if one in _LIMITS), None)
+    if limit is not None or ahead[0] in ("only", "just"):
+        return place + 1 + (limit or 0)
+    if ahead[0] in ("need", "reason") or ahead[:1] == ["a"]:
+        if not _HELD_BACK.isdisjoint(part[place + 2 : place + 5]):
+            return place + 4
+        if ahead[0] in ("need", "reason"):
+            return None
+    harmless = next((count for count, one in enumerate(ahead) if one in _HAZARDS or one in _HARMLESS_NOUNS), None)
+    if harmless is not None and part[place] not in ("never", "don't"):
+        return place + 1 + harmless
+    return 0 if place and part[place - 1] == "why" else None
 
 
 def has_dose(part: list[str]) -> bool:
@@ -218,6 +270,14 @@ def praises(part: list[str]) -> bool:
         elif word in _TOXIN_PRAISE or (word in _MODALS and not _AFTER_MODAL.isdisjoint(part[place + 1 : place + 4])):
             return True
     return False
+
+
+def eases(part: list[str]) -> bool:
+    """Whether words wave a caution aside: `need no adjustment`, `without monitoring`."""
+    return not _CARE.isdisjoint(part) and any(
+        word in NEGATORS and word != "never" and not _CARE.isdisjoint(part[place + 1 : place + 4])
+        for place, word in enumerate(part)
+    )
 
 
 def belittles(part: list[str]) -> bool:

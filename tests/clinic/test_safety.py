@@ -589,3 +589,113 @@ def test_a_yes_in_quotation_marks_answers_the_question_before_it(records: Record
     guard = SafetyGuard(facts(CAT), records, "clinician")
 
     assert "[Withheld" in through(guard, 'Is paracetamol ok for cats? "Yes, go ahead."', 7)
+
+
+@pytest.mark.parametrize(
+    ("patient", "text", "rule"),
+    [
+        (DOG, "| Drug | Dose |\n|---|---|\n| Carprofen | 44 mg/kg |\n", "dose-tenfold"),
+        (DOG, "Carprofen suits him. The dose is 44 mg/kg by mouth every 24 hours.", "dose-tenfold"),
+        (DOG, "Drug: carprofen\n- Dose: 4.4 mg/kg\n- Route: by mouth\n- Frequency: every 4 hours\n", "dose-too-often"),
+        (DOG, "Use dopamine. Run it at 90 mcg/kg/min from the start.", "dose-tenfold"),
+        (DOG, "Carprofen 10 mg/kg PO q24h.", "dose-high"),
+        (DOG, "Give forty-four milligrams of carprofen per kilogram a day.", "dose-tenfold"),
+        (DOG, "Give two point five milligrams per kilogram of meloxicam.", "dose-tenfold"),
+        (DOG, "Give one hundred and ten milligrams of carprofen per kilogram.", "dose-tenfold"),
+        (DOG, "Give 1 mL/kg of meloxicam 1.5 mg/mL by mouth.", "dose-tenfold"),
+        (DOG, "Doxorubicin 300 mg/m2 IV.", "dose-tenfold"),
+        (CAT, "Administre buprenorfina 0,9 mg/kg IM cada 8 horas.", "dose-tenfold"),
+        (DOG | {"medications": ["selegiline"]}, "Fluoxetine 1 mg/kg PO q24h can be added without a washout.",
+         "ssri-maoi"),
+        (DOG | {"medications": ["carprofen"]}, "You can add a regular aspirin on top of his Rimadyl.", "nsaid-nsaid"),
+        (HORSE, "The monensin ration can also be fed to the horses.", "ionophore-horse"),
+        (DOG | {"breed": "Great Dane", "age_months": 4}, "Enrofloxacin 5 mg/kg PO q24h has no effect on cartilage.",
+         "fluoroquinolone-growing-dog"),
+        (COLLIE, "Vincristine 0.7 mg/m2 IV needs no adjustment for this Collie.", "chemotherapy-mdr1"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("size", [1, 7, 10**9])
+def test_a_wrong_dose_is_caught_wherever_it_stands(
+    patient: dict[str, Any], text: str, rule: str, size: int, records: Records
+) -> None:
+    """In a table, in the next sentence or line, as a rate or a volume, spelled out, in Spanish, beside another drug."""
+    guard = SafetyGuard(facts(patient, jurisdiction="EU"), records, "clinician")
+
+    assert through(guard, text, size) != text
+    assert guard.interventions[0].rule == rule
+
+
+@pytest.mark.parametrize(
+    ("patient", "text"),
+    [
+        (DOG, "Carprofen suits him. It comes as 100 mg tablets. A 900 g bag of food lasts a week."),
+        (DOG, "Carprofen suits him. Zorblinumab 40 mg/kg has no record here."),
+        (DOG, "Carprofen suits him. Dilute 20 g of sugar in 100 mL of water every morning."),
+        (DOG, "Carprofen 4.4 mg/kg by mouth: for 10 kg that is 44 mg, one and three quarters of a 25 mg tablet."),
+        (CAT, "El ibuprofeno y el paracetamol est\u00e1n contraindicados. Buprenorfina 0,02 mg/kg cada 8 horas."),
+        (CAT, "| Medicine | Safe for cats? |\n|---|---|\n| Paracetamol | No, deadly |\n| Ibuprofen | No, toxic |\n"),
+        (DOG, "You wrote that he swallowed two carprofen tablets of 400 mg. That is 80 mg/kg."),
+        (DOG, "Drug: carprofen\n- Dose: 4.4 mg/kg\n- Route: by mouth\n- Frequency: every 24 hours\n"),
+        (DOG, "Use dopamine. Run it at 7 mcg/kg/min from the start."),
+    ],
+)
+def test_figures_that_are_no_dose_of_that_drug_are_left_alone(
+    patient: dict[str, Any], text: str, records: Records
+) -> None:
+    for size in CHUNKINGS:
+        guard = SafetyGuard(facts(patient, jurisdiction="EU"), records, "clinician")
+
+        assert through(guard, text, size) == text
+
+
+CALLS = {
+    "bloat": "My dog's belly is swollen and he retches without bringing anything up.",
+    "gato": "Mi perro se comi\u00f3 un racimo de uvas hace una hora.",
+    "Hund": "Mein Hund hat Schokolade und einen xylithaltigen Kaugummi gefressen.",
+    "bait": "Our Beagle ate rat bait (brodifacoum) yesterday. He behaves normally, no bleeding.",
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        ("bloat", "It sounds like gas. Let him rest tonight."),
+        ("bloat", "If it has not gone by tomorrow, book a visit next week. Call your vet tomorrow afternoon."),
+        ("bait", "The bait clearly did not harm him."),
+        ("bait", "He won't need treatment."),
+        ("bait", "Just keep an eye on him at home for a few days."),
+        ("bait", "Symptoms usually pass within a day."),
+        ("gato", "No se preocupe, puede esperar."),
+        ("Hund", "Sie m\u00fcssen nichts unternehmen."),
+        ("bait", "Serious effects are very unlikely at this amount."),
+    ],
+)
+def test_an_emergency_is_not_made_light_of_in_any_words(call: str, text: str, clinic: Clinic) -> None:
+    told = clinic.facts_for(Ask(CALLER, "vetx-23", (Message("user", (Text(CALLS[call]),)),), audience="owner"))
+    assert told.triage is not None and told.triage.level == "emergency"
+    for size in CHUNKINGS:
+        guard = SafetyGuard(told, clinic.records, "owner")
+
+        assert "[Withheld" in through(guard, text, size)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Go to a vet now. Do not wait until tomorrow.",
+        "This can't wait, even if he seems fine.",
+        "Even though he looks fine now, the poison works for days.",
+        "It is not true that this will pass: go now.",
+        "Your brother told you that this is harmless, but that is wrong.",
+        "Don't watch him at home; every hour counts.",
+        "Is he still breathing normally? Keep him warm and calm on the way.",
+        "With treatment most dogs recover.",
+    ],
+)
+def test_urging_words_in_an_emergency_go_out_as_they_are(text: str, clinic: Clinic) -> None:
+    told = clinic.facts_for(Ask(CALLER, "vetx-23", (Message("user", (Text(CALLS["bait"]),)),), audience="owner"))
+    for size in CHUNKINGS:
+        guard = SafetyGuard(told, clinic.records, "owner")
+
+        assert through(guard, text, size) == text
+        assert guard.interventions == []
