@@ -72,11 +72,11 @@ def _walk_jpeg_and_rest(data: bytes) -> None:
     at = 0
     for _ in range(DEPTH_MAX):
         at = _end_of_jpeg(data, at)
-        while at < len(data) and data[at] in PADDING and data[at : at + 3] != b"\xff\xd8\xff":
+        while at < len(data) and data[at] in PADDING and not data.startswith(b"\xff\xd8\xff", at):
+            if data.startswith(b"ftyp", at + 4):
+                return
             at += 1
-        if at == len(data):
-            return
-        if data[at + 4 : at + 8] == b"ftyp" or data.endswith(SAMSUNG_TRAILER):
+        if at == len(data) or data.endswith(SAMSUNG_TRAILER):
             return
         if data[at : at + 3] != b"\xff\xd8\xff":
             raise _followed()

@@ -45,6 +45,8 @@ TAGS = [
     "ExtendedOffsetTableLengths", "PixelData", "FloatPixelData", "DoubleFloatPixelData", "DirectoryRecordSequence",
 ]  # fmt: skip
 """Every element that is read. None holds a person, a place or a day; species and breed are checked by the clinic."""
+OTHER_FILES = (b"MZ", b"\x7fELF", b"%PDF", b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"PK\x03\x04", b"#!", b"<")
+"""What DICOM's first 128 bytes, free for anybody's use, must not make of it; a TIFF over the same pixels is usual."""
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 KINDS = {
     **dict.fromkeys(["CR", "DX", "RG", "RF", "XA", "IO", "PX", "DR"], "radiograph"),
@@ -100,6 +102,8 @@ def opened(data: bytes, wanted: int | None) -> tuple[Image.Image, dict[str, Any]
         RefusedPicture: no picture in it, too large, no such frame, an encoding that isn't read.
         Exception: whatever the decoders raise on a broken file.
     """
+    if data.startswith(OTHER_FILES):
+        raise RefusedPicture("invalid_image", "is two kinds of file at once; export it again")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE

@@ -19,6 +19,14 @@ TOKENS_PER_PIXEL_INVERSE = 750
 TOKENS_MAX = 3_279
 INLINE_BYTES_MAX = 1_000_000
 WORDS_MAX = 20_000
+CODES = (
+    "image_url_not_allowed",
+    "unsupported_image_format",
+    "invalid_image",
+    "image_too_large",
+    "image_too_small",
+)
+"""What a refusal of a picture is coded with."""
 SHOWN = ("page", "pages", "frame", "frames", "dicom")
 """Facts of the worker that go out as they are, where there are any."""
 

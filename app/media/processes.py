@@ -16,7 +16,7 @@ from app.base.messages import Json
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S_MAX = 20.0
-BUSY_SHARE = 0.5
+BUSY_SHARE = 0.3
 """A process that had less than this share of a core's time was kept waiting by the machine, not by its file."""
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 

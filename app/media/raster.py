@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import struct
@@ -87,7 +88,7 @@ def opened(data: bytes, real: str, wanted: int | None) -> tuple[Image.Image, dic
         if isinstance(image, ImageFile.ImageFile) and real == "jpeg":
             image.draft(None, fitted(width, height))
         image.load()
-        orientation = image.getexif().get(ORIENTATION, 1)
+        orientation = _orientation(image)
         image, notes = flat(image)
         if orientation in UPRIGHT:
             image = image.transpose(UPRIGHT[orientation])
@@ -98,6 +99,13 @@ def opened(data: bytes, real: str, wanted: int | None) -> tuple[Image.Image, dic
     if frames > 1:
         facts |= {"frame": wanted or 1, "frames": frames}
     return image, facts
+
+
+def _orientation(image: Image.Image) -> int:
+    """How the camera was held, 1 to 8; broken Exif says nothing, and is no reason to refuse a sound picture."""
+    with contextlib.suppress(Exception):
+        return int(image.getexif().get(ORIENTATION, 1))
+    return 1
 
 
 def _frames(image: Image.Image) -> int:

@@ -15,6 +15,7 @@ import os
 import struct
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from PIL import Image, ImageFile
@@ -105,28 +106,31 @@ def _read_exactly(stream: BinaryIO, count: int) -> bytes:
     return data
 
 
-def _write(sink: BinaryIO, head: dict[str, Any], payload: bytes = b"") -> None:
+def answer(sink: BinaryIO, head: dict[str, Any], payload: bytes = b"") -> None:
+    """Write one answer."""
     encoded = json.dumps({**head, "used_s": time.process_time()}).encode()
     sink.write(struct.pack(">II", len(encoded), len(payload)) + encoded + payload)
     sink.flush()
 
 
-def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Say that it is ready, then answer frames until the other side closes."""
-    _write(sink, {})
-    while True:
-        try:
+def questions(source: BinaryIO) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Each question, until the other side closes."""
+    with contextlib.suppress(EOFError):
+        while True:
             head_length, payload_length = struct.unpack(">II", _read_exactly(source, 8))
-            head = json.loads(_read_exactly(source, head_length))
-            payload = _read_exactly(source, payload_length)
-        except EOFError:
-            return
+            yield json.loads(_read_exactly(source, head_length)), _read_exactly(source, payload_length)
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Say that it is ready, then answer until the other side closes."""
+    answer(sink, {})
+    for head, payload in questions(source):
         try:
             facts, picture, fine = decoded(head, payload)
         except RefusedPicture as refused:
-            _write(sink, {"error": refused.code, "message": str(refused)})
+            answer(sink, {"error": refused.code, "message": str(refused)})
             continue
-        _write(sink, {"facts": facts, "sizes": [len(picture), len(fine)]}, picture + fine)
+        answer(sink, {"facts": facts, "sizes": [len(picture), len(fine)]}, picture + fine)
 
 
 def main() -> None:

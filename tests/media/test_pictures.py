@@ -17,8 +17,7 @@ from app.base.errors import Invalid
 from app.base.messages import Picture, PictureUrl
 from app.media import Pictures, tokens_of
 from app.media.uploads import read_data_url
-
-PARAM = "messages[0].content[1].image_url.url"
+from tests.media.files import HEIC, PARAM, file_of, url_of
 
 
 @pytest.fixture
@@ -26,16 +25,6 @@ async def pictures() -> AsyncIterator[Pictures]:
     checker = Pictures()
     yield checker
     await checker.close()
-
-
-def file_of(image: Image.Image, kind: str, **options: object) -> bytes:
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
-
-
-def url_of(data: bytes, declared: str = "image/jpeg") -> PictureUrl:
-    return PictureUrl(f"data:{declared};base64,{base64.b64encode(data).decode()}", PARAM)
 
 
 def opened(picture: Picture) -> Image.Image:
@@ -52,17 +41,6 @@ def png_header(width: int, height: int) -> bytes:
 
 
 RED = Image.new("RGB", (640, 480), (200, 30, 30))
-HEIC = base64.b64decode(
-    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAaFtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAADRp"
-    "bG9jAAAAAERAAAIAAQAAAAABxQABAAAAAAAAADsAAgAAAAACAAABAAAAAAAAAF4AAAA4aWluZgAAAAAAAgAAABVpbmZlAgAAAAABAABo"
-    "dmMxAAAAABVpbmZlAgAAAQACAABFeGlmAAAAAA5waXRtAAAAAAABAAAA4GlwcnAAAADAaXBjbwAAAHhodmNDAQNwAAAAkAAAAAAAHvAA"
-    "/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQArQgEBA3AAAAMAkAAAAwAAAwAeoDCBBZbqSSmubgIaDAgAAAMA"
-    "yAAAAwAIQGIAAQAHRAHBcrAiQAAAABNjb2xybmNseAABAA0ABoAAAAAUaXNwZQAAAAAAAABgAAAAQAAAABBwaXhpAAAAAAMICAgAAAAJ"
-    "aXJvdAMAAAAYaXBtYQAAAAAAAAABAAEFgQIDBIUAAAAaaXJlZgAAAAAAAAAOY2RzYwACAAEAAQAAAKFtZGF0AAAANygBrxOAw8N4TN//"
-    "Ciiv7W9X0OaRbmuec3Cub6555SsfittJJJGg4ANsisFAyXMzcAIWlVuXEUwAAAAGRXhpZgAATU0AKgAAAAgAAwEPAAIAAAAQAAAAMgES"
-    "AAMAAAABAAYAAIglAAQAAAABAAAAQgAAAABDYW1lcmFNYWtlck5hbWUAAAEAAQACAAAAAk4AAAAAAAAA"
-)
-"""96 x 64 px, red with a blue upper third, turned by its orientation; a camera's name and a place in its Exif."""
 
 
 @pytest.mark.parametrize(
