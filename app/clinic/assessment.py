@@ -11,7 +11,7 @@ from typing import Any
 
 from app.base.errors import Invalid
 from app.base.messages import Audience, Facts, Message, Picture, PictureUrl, Text, Triage, Written
-from app.clinic import differentials, labsheets, safety
+from app.clinic import differentials, labsheets, safety, sums
 from app.clinic.check import check, unique_needs
 from app.clinic.dosing import read_strength, volume_step
 from app.clinic.exposure import Exposed, assess
@@ -171,13 +171,15 @@ def facts_for(
         if not _EATING.isdisjoint(reading.words):
             eaten = _unknown_drugs(reading, records)
             met += [Exposure(name, name, (0, 0), status="happened", animal=_placed(None, [], known)) for name in eaten]
+    if _asks_harm(readings):
+        met += _as_poisons(medications, met, records)
     unplaced = len(known) > 1 and None in {*(one.animal for one in medications), *(one.animal for one in met)}
     if unplaced:
         needs.insert(0, _which(known))
     findings = _findings(medications, known, records, jurisdiction, audience, needs, not_checked)
     too_much = any(_is_too_much(reading.words) for reading in readings)
     met += _poisoned(medications, met, findings, records, too_much)
-    exposures = _exposures(_worth_telling(met, records), known, records, jurisdiction, audience)
+    exposures = _exposures(_worth_telling(met, readings, records), known, records, jurisdiction, audience)
     findings += _of_classes(medications, known, findings, records, jurisdiction, audience, needs)
     asks = any(reading.asks_dose for reading in readings) or _wants_dose(readings)
     doses = _doses(medications, known, asks, records, jurisdiction, audience)
@@ -199,7 +201,7 @@ def facts_for(
         needs.append(need("species", "doses and poisons differ by species", "What kind of animal is it?"))
     if doses and jurisdiction is None:
         needs.append(need("jurisdiction", "labels and law differ by country", "Which country: US, EU, UK, CA or AU?"))
-    values = [one for reading in readings for one in reading.analytes]
+    values = [one for reading in readings for one in sums.own_values(reading)]
     analytes, derived, patterns = _laboratory(values, places, known, records, formulas or _NO_FORMULAS, needs)
     tables = []
     for sheet in sheets:
@@ -214,8 +216,18 @@ def facts_for(
         calculations += _own_doses(medications, known, findings, records)
         calculations += derived
     level = _triage(readings, known, exposures, records, jurisdiction, _pressing(patterns, vitals))
+    wanted = sums.asked(readings[-1]) if readings else []
+    if wanted:
+        wanted = [one for one in wanted if audience != "owner" or one.calculator in sums.OWNERS_TOO]
+        if any(row["severity"] == "absolute" and row["action"] == "forbid" for row in findings):
+            wanted = [one for one in wanted if one.calculator not in sums.OF_DRUGS]
+        own = {place: index for index, place in reversed([*enumerate(places)]) if place is not None}
+        whose = [sums.Whose(index, place, known[place]) for place, index in sorted(own.items())]
+        whose = whose or [sums.Whose(None, 0 if len(known) == 1 else None, _of(0 if len(known) == 1 else None, known))]
+        done = [str(row["formula"]) for row in derived]
+        calculations += sums.computed(wanted, readings[-1], whose, records, formulas or _NO_FORMULAS, done, needs)
     weighed: list[Json] = []
-    if _is_about_signs(said, medications, met):
+    if not wanted and _is_about_signs(said, medications, met):
         weighed = _weighed(said, known, analytes, vitals, met, records, needs)
     return Facts(
         audience=audience,
@@ -731,8 +743,32 @@ def _is_too_much(words: Sequence[str]) -> bool:
     )
 
 
-def _worth_telling(met: list[Exposure], records: Records) -> list[Exposure]:
-    """Without drugs that somebody only asks about, no amount being named: their findings and doses are the answer."""
+_HARM = vocabulary("toxic poisonous dangerous lethal deadly fatal harmful kill kills overdose")
+
+
+def _asks_harm(readings: Sequence[Reading]) -> bool:
+    """`how much ibuprofen is toxic to a dog`."""
+    return bool(readings) and not _HARM.isdisjoint(readings[-1].words)
+
+
+def _as_poisons(medications: list[Medication], met: list[Exposure], records: Records) -> list[Exposure]:
+    """Drugs that somebody asks about, as the poisons that they are on record as."""
+    known = {(one.text, one.animal) for one in met}
+    names = [(one, fold(one.text) if fold(one.text) in records.toxins_by_name else " ".join(one.drugs))
+             for one in medications if one.status == "asked" and (one.text, one.animal) not in known]  # fmt: skip
+    return [
+        Exposure(records.toxins_by_name[name].name, one.text, one.span, status="asked", animal=one.animal)
+        for one, name in names if name in records.toxins_by_name
+    ]  # fmt: skip
+
+
+def _worth_telling(met: list[Exposure], readings: Sequence[Reading], records: Records) -> list[Exposure]:
+    """Without drugs that somebody only asks about, no amount being named: their findings and doses are the answer.
+
+    Unless the question is how much of it harms.
+    """
+    if _asks_harm(readings):
+        return met
     return [
         one for one in met
         if one.status == "happened" or one.amount is not None

@@ -230,21 +230,32 @@ def _maintenance(out: Outcome, given: Given, weight_kg: Decimal) -> Decimal | No
 def fluid_plan(given: Given) -> Outcome:
     """Deficit, maintenance and losses as one rate."""
     out = Outcome()
-    weight_kg, hours = given.number("weight_kg"), given.number("replace_over_h")
+    weight_kg, hours = given.number("weight_kg"), given.maybe("replace_over_h")
     percent, losses = given.number("dehydration_percent"), given.maybe("losses_ml_per_day") or Decimal(0)
     if percent > 20:
         out.ask("dehydration_percent", f"{shown(percent)} % can't be", "How much is it dehydrated, in percent?")
         return out
-    deficit = out.step("deficit", f"{shown(weight_kg, 6)} kg x {shown(percent)} % x 10", weight_kg * percent * 10, "mL")
-    out.also += [("deficit", deficit, "mL"), ("deficit an hour", deficit / hours, "mL/h")]
+    deficit = weight_kg * percent * 10
+    if deficit:
+        out.step("deficit", f"{shown(weight_kg, 6)} kg x {shown(percent)} % x 10", deficit, "mL")
+    out.also.append(("deficit", deficit, "mL"))
+    if hours is not None:
+        out.also.append(("deficit an hour", deficit / hours, "mL/h"))
     out.also.append(("losses an hour", losses / 24, "mL/h"))
     daily = _maintenance(out, given, weight_kg)
     if daily is not None:
         out.also.append(("maintenance an hour", daily / 24, "mL/h"))
-        working = f"{shown(deficit, 6)} / {shown(hours)} h + ({shown(daily, 6)} + {shown(losses, 6)}) / 24 h"
-        rate = out.step("rate until the deficit is replaced", working, deficit / hours + (daily + losses) / 24, "mL/h")
-        out.result = (rate, "mL/h")
-        out.also.append(("rate afterwards", (daily + losses) / 24, "mL/h"))
+        afterwards = (daily + losses) / 24
+        out.also.append(("rate afterwards", afterwards, "mL/h"))
+        if hours is not None:
+            working = f"{shown(deficit, 6)} / {shown(hours)} h + ({shown(daily, 6)} + {shown(losses, 6)}) / 24 h"
+            rate = deficit / hours + afterwards
+            out.result = (out.step("rate until the deficit is replaced", working, rate, "mL/h"), "mL/h")
+        else:
+            working = f"({shown(daily, 6)} + {shown(losses, 6)}) / 24 h"
+            out.result = (out.step("rate for maintenance and losses", working, afterwards, "mL/h"), "mL/h")
+    if hours is None and deficit:
+        out.ask("replace_over_h", "the rate depends on it", "Over how many hours shall the deficit be replaced?")
     out.notes.append("Shock is treated first, by boluses (calculator shock_bolus). Weigh and look again every few "
                      "hours; less in heart disease, in kidneys that make no urine, in the very young.")  # fmt: skip
     return out
@@ -569,8 +580,7 @@ CALCULATORS = (
     Calculator("fluid_plan", "Fluids: deficit, maintenance and losses",
                "weight_kg x dehydration_percent x 10 / replace_over_h + (maintenance a day + losses) / 24",
                (WEIGHT, Input("dehydration_percent", "number", "Estimated dehydration.", "%", zero=True),
-                Input("replace_over_h", "number", "Hours over which the deficit is replaced.", "h",
-                      ask="Over how many hours shall the deficit be replaced?"),
+                Input("replace_over_h", "number", "Hours over which the deficit is replaced.", "h", required=False),
                 Input("maintenance_ml_per_kg_day", "number", "Maintenance; the species' where left out.", "mL/kg/d",
                       required=False),
                 Input("losses_ml_per_day", "number", "Vomit, diarrhoea, urine beyond normal.", "mL/d", required=False,

@@ -298,6 +298,11 @@ def _dose_findings(
             )
         )
         return [], False
+    if written.unit.endswith(("/kg/min", "/kg/h")):
+        findings, compared = _rate(written.amount, written.unit, own, drug)
+        if not compared:
+            not_checked.append({**row, "why": "not_comparable"})
+        return findings, compared
     if dose is None:
         if patient.weight_kg is None and "/" not in written.unit:
             not_checked.append({**row, "why": "missing_weight"})
@@ -317,6 +322,32 @@ def _dose_findings(
     if not compared:
         not_checked.append({**row, "why": "not_comparable"})
     return findings, compared and bool(routed)
+
+
+def _rate(rate: Decimal, unit: str, records: Sequence[DoseRecord], drug: Drug) -> tuple[list[Json], bool]:
+    """The rate of an infusion against those on record, and whether there is one to compare it with."""
+    spans = [
+        (low, high, record)
+        for record in records
+        if record.dose_kind == "cri" and record.status != "unverified"
+        and (low := convert(record.dose.min, record.dose.unit, unit)) is not None
+        and (high := convert(record.dose.max, record.dose.unit, unit)) is not None
+    ]  # fmt: skip
+    if not spans:
+        return [], False
+    _, most, highest = max(spans, key=lambda span: span[1])
+    least = min(low for low, _, _ in spans)
+    says = f"{drug.generic}: {_say(rate, unit)} by infusion given, {_say_range(least, most, unit)} on record"
+    if rate >= most * TENFOLD:
+        text = f"{says}. Ten times or more: most likely a slip of the decimal point or the unit. Do not give."
+        return [_dose_finding("dose-tenfold", "absolute", drug, text, highest)], True
+    if rate > most * ROUNDING:
+        severity = "high" if rate > most * MUCH_ABOVE else "moderate"
+        text = f"{says}. That is {shown(rate / most, 2)} times the highest."
+        return [_dose_finding("dose-above-range", severity, drug, text, highest)], True
+    if rate * ROUNDING < least:
+        return [_dose_finding("dose-below-range", "info", drug, f"{says}. That is below the range.", highest)], True
+    return [], True
 
 
 def _in_volume(record: DoseRecord) -> bool:

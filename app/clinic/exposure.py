@@ -31,6 +31,8 @@ _PIECES = frozenset(
      "pieces", "stick", "sticks", "count", "item", "items")
 )  # fmt: skip
 _AGENT_WORDS_LENGTH_MIN = 5
+_MEAL_G_PER_KG = 100
+"""More than a tenth of its weight no animal eats at once."""
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%")
 _SWALLOWED = ("PO", "oral", "swallowed", "eaten", "ingested", "")
 _LATE_SIGNS = frozenset(("pesticide",))
@@ -367,6 +369,7 @@ def _nothing_known(near: list[str], needs: list[Json], not_checked: list[Json], 
         "sources": [],
         "exposures": [],
         "agents": [],
+        "amounts": [],
         "contacts": contacts,
         "needs": needs,
         "not_checked": not_checked,
@@ -506,6 +509,7 @@ def _agent(
         "antidotes": list(toxin.antidotes),
         "actions": list(toxin.owner_actions if audience == "owner" else toxin.actions),
         "differences": toxin.differences or None,
+        "amounts": [] if assumed_weight or no_safe or not unknown else _amounts(toxin, own, thresholds, weight_kg),
         "assumptions": list(dict.fromkeys(assumptions)),
         "calculation": None
         if not formula
@@ -572,6 +576,34 @@ def _shown_dose(own: list[_Dose], shared: list[_Dose], thresholds: list[Threshol
     values = ((_in_unit(own, shared, unit, weight_kg), unit) for unit in units)
     known = ({"value": dosing.significant(value, 4), "unit": unit} for value, unit in values if value is not None)
     return next(known, None)
+
+
+def _amounts(toxin: Toxin, own: list[_Dose], thresholds: list[Threshold], weight_kg: Decimal | None) -> list[Json]:
+    """Of an amount nobody named: how much reaches each threshold at this weight, rounded down.
+
+    Of the product that was named, else of the weakest, a middling and the strongest one, else of the thing itself.
+    """
+    contents = sorted(
+        ((row.content.value, row.content.unit, row.name) for row in toxin.products if row.content is not None),
+        key=lambda row: convert(row[0], row[1], "mg/g") or row[0],
+    )
+    named = [product_named(toxin, dose.given.product or dose.given.substance) for dose in own]
+    chosen = [row for row in contents if row[2] in [product.name for product in named if product is not None]]
+    if not chosen and contents:
+        chosen = [contents[len(contents) // 4], contents[len(contents) // 2], contents[-1]]
+    rows: list[Json] = []
+    for value, unit, name in dict.fromkeys(chosen or [(Decimal(1), "g/g", toxin.title)]):
+        agent, _, per = unit.partition("/")
+        for row in sorted(thresholds, key=lambda row: row.value):
+            needed = convert(row.value, row.unit, f"{agent}/kg")
+            if weight_kg is None or needed is None:
+                continue
+            exact = needed * weight_kg / value
+            if (convert(exact, per, "g") or 0) > weight_kg * _MEAL_G_PER_KG:
+                continue
+            amount = dosing.significant_down(exact, 2)
+            rows.append({"product": name, "amount": {"value": amount, "unit": per}, "band": row.band})
+    return rows
 
 
 def _stronger(own: list[_Dose], weight_kg: Decimal | None, thresholds: list[Threshold], severity: str) -> list[str]:

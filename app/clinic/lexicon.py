@@ -384,7 +384,7 @@ COMMON_BREED_WORDS = vocabulary(
     "boston dutch lop shire morgan leo bp quaker husky setter brit chi springer dane danes dutch heeler akita "
     "shepherd arab mastiff exotic alpine angus jersey oriental welsh cairn bully border standard toy great "
     "maltese friesian fold mau nfc tonk siam devon cornish doodle doodles silken ig pom poms cav wb tb bbb lassie "
-    "chartreux basset cardigan cob afghan corso mops pug pugs trotter pacer"
+    "retic retics chartreux basset cardigan cob afghan corso mops pug pugs trotter pacer"
 )
 """Breeds whose names are ordinary words too; they count only where an animal is meant."""
 _ENGLISH_ENDINGS = (

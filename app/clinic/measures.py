@@ -126,9 +126,14 @@ def candidates(analyte: Analyte) -> tuple[str, ...]:
     return tuple(kept.values())
 
 
+_PER_CENT = 100
+
+
 def can_be(analyte: Analyte, own: Decimal, interval: Interval) -> bool:
     """Whether a value in the analyte's own unit can be true of a living animal at all."""
     low, high = bounds(analyte, interval)[:2]
+    if analyte.unit == "%" and analyte.si_unit == "L/L":
+        return 1 < own <= _PER_CENT  # a PCV of 6 is seen, one of 1 or of 0.4 % never
     if analyte.name in _TIGHT:
         return low / _TIMES_TIGHT <= own <= high * _TIMES_TIGHT
     times = _TIMES.get(analyte.name, _TIMES_NARROW if analyte.name in _NARROW else _TIMES_WIDE)

@@ -1789,6 +1789,8 @@ class _Reader:
             elif one.dimension == "percent":
                 changes["strength"] = (one.value, "%")
             elif one.dimension == "volume":
+                if self.words[one.end : one.end + 1] in (["bag"], ["bags"]):
+                    continue  # of the fluid that it is put into
                 millilitres = units.convert(one.value, one.unit, "mL")
                 if one.per:
                     changes |= {"amount": one.value, "amount_max": one.top, "unit": one.unit, "per": one.per}

@@ -53,7 +53,7 @@ _BY_SHEET: Final = ("flagged by the range you gave",)
 _NOT_QUOTED: Final = re.compile(r"[^\w\s.,:%<>()\[\]/^+*-]|\s+")
 _QUOTED_MAX: Final = 60
 _FLAGS: Final = {"LL": "FAR TOO LOW", "L": "LOW", "N": "within it", "H": "HIGH", "HH": "FAR TOO HIGH"}
-_UNKNOWN: Final = ("unknown_drug", "no_record_for_species", "no_record")
+_UNKNOWN: Final = ("unknown_drug",)
 _TECHNICAL: Final = re.compile(
     r"/kg|\bLD50\b|quoted|reported (dose|lethal)|lowest|smallest|no toxic dose|any amount|margin|possible from less|"
     r"a little too much|\bgive[ns]? as\b|in the study|fall in"
@@ -148,6 +148,7 @@ def _has_something(facts: Facts) -> bool:
         or facts.vitals
         or facts.calculations
         or facts.differentials
+        or any(str(row.get("field")).startswith("inputs.") for row in facts.needs)
         or (facts.triage and facts.triage.level in ("emergency", "urgent"))
     )
 
@@ -546,6 +547,7 @@ def _exposure(page: _Page, facts: Facts, answer: Json, owner: bool) -> None:
         lines += _emesis(page, _dict(row, "emesis"), owner)
         if not owner and (antidotes := _list(row, "antidotes")):
             lines.append(f"Antidote and treatment on record: {'; '.join(map(str, antidotes))}.")
+        lines += _enough(row, owner)
         if effects := _once(_list(row, "effects")):
             onset = _dict(row, "onset_h")
             when = f", from {_span(onset)} h after" if onset.get("min") is not None else ""
@@ -620,6 +622,26 @@ def _differentials_for_owners(page: _Page, facts: Facts, answer: Json) -> None:
 
 def _and(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _enough(row: Json, owner: bool) -> list[str]:
+    """How much of it reaches which threshold, where nobody said how much it was."""
+    by_product: dict[str, list[str]] = {}
+    for part in _rows(row, "amounts"):
+        value, unit = _number(_dict(part, "amount"), "value"), _unit(_dict(part, "amount").get("unit"))
+        if value is None:
+            continue
+        said = f"{_figure(value)} {('piece' if value == 1 else 'pieces') if unit == 'unit' else unit}"
+        by_product.setdefault(str(part.get("product")), []).append(
+            said if owner else f"{said} {_spaced(part.get('band'))}"
+        )
+    if not by_product:
+        return []
+    if owner:
+        least = ", ".join(f"{amounts[0]} of {product}" for product, amounts in by_product.items())
+        return [f"Harm is on record for this weight from {least}. Less than that is not known to be safe."]
+    lines = (f"{product} {', '.join(amounts)}" for product, amounts in by_product.items())
+    return [f"At this weight the thresholds are reached by: {'; '.join(lines)}."]
 
 
 def _is_weighed(facts: Facts, answer: Json) -> bool:
@@ -895,6 +917,9 @@ def _calculations(page: _Page, facts: Facts) -> None:
     lines = []
     for row in facts.calculations:
         result = row.get("result")
+        if row.get("calculator"):
+            lines += [_calculated(page, facts, row), *map(_arrest_drug, _rows(row, "rows"))]
+            continue
         if row in shown or row.get("name") in ("dose", "exposure") or not isinstance(result, Mapping):
             continue
         inputs = _dict(row, "inputs")
@@ -934,6 +959,33 @@ def _calculations(page: _Page, facts: Facts) -> None:
             f"{_spaced(row.get('name') or 'result')}{formula} = {value} ({given}){page.cite(row.get('sources'))}"
         )
     page.list("Computed", lines)
+
+
+def _calculated(page: _Page, facts: Facts, row: Json) -> str:
+    """A calculator that was asked for: its result, then how it came."""
+    result = _dict(row, "result")
+    value = f" = {_figure(result['value'])} {_unit(result.get('unit'))}".rstrip() if result else ""
+    value = value.removesuffix(" ratio")
+    label = f" ({result['label']})" if result.get("label") else ""
+    rows = _rows(row, "rows")
+    steps = "; ".join(str(step) for step in _list(row, "steps") if not (rows and " volume = " in str(step)))
+    said = [f"Formula: {row.get('formula')}.", f"{steps}." if steps else ""]
+    said += [_sentence(str(note)) for note in _list(row, "notes")]
+    cited = page.cite(row.get("sources"))
+    return f"{_whose(facts, row)}{row.get('name')}{value}{label}. {' '.join(filter(None, said))}{cited}"
+
+
+def _arrest_drug(row: Json) -> str:
+    """`epinephrine, IV: 0.01 mg/kg = 0.2 mg = 0.2 mL of 1 mg/mL, every 3 to 5 minutes`."""
+    per_kg, amount = _dict(row, "per_kg"), _dict(row, "amount")
+    text = f"{row.get('drug')}, {row.get('route')}: {_span(per_kg)} {_unit(per_kg.get('unit'))}"
+    if amount:
+        text += f" = {_amount(amount)}"
+    for form in _rows(row, "volumes")[:2]:
+        strength, volume = _dict(form, "strength"), _dict(form, "volume")
+        of = f"{_figure(strength.get('value'))} {_unit(strength.get('unit'))}"
+        text += f" = {_figure(volume.get('value'))} mL of {of}"
+    return f"{text}, {row.get('frequency')}"
 
 
 def _rules(page: _Page, facts: Facts) -> None:

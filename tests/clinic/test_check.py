@@ -228,7 +228,8 @@ def test_doses_per_animal_are_compared_whole(small: Clinic) -> None:
         ("alphadol 2 mL", DOG, "missing_strength"),
         ("2 tablets alphadol", DOG, "missing_strength"),
         ("alphadol 5 mg TOP", DOG, "no_record_for_route"),
-        ("alphadol 5 mg/kg/h", DOG, "not_comparable"),
+        ("alphadol 5 IU/kg/h", DOG, "not_comparable"),
+        ("alphadol 5 mg/kg/h", {"species": "cat", "weight_kg": 4}, "not_comparable"),
         ("alphadol 5 IU", DOG, "not_comparable"),
         ("alphadol 5 mg/m2", {"species": "cat", "weight_kg": 4}, "not_comparable"),
         ("alphadol 5 mg/m2", {"species": "dog"}, "not_comparable"),
@@ -561,3 +562,24 @@ def test_a_horse_counts_as_food_until_somebody_says_that_it_is_not(clinic: Clini
 
         assert ("horse-food-chain-us" in {row["rule"] for row in answer["warnings"]}) == told
         assert {row["advised"] for row in answer["doses"]} == {advised}
+
+
+@pytest.mark.parametrize(
+    ("line", "rule", "severity"),
+    [  # on record: 10 mcg/kg/min, which is 0.6 mg/kg/h
+        ("alphadol 10 mcg/kg/min", None, None),
+        ("alphadol 0.6 mg/kg/h", None, None),
+        ("alphadol 12 mcg/kg/min", "dose-above-range", "moderate"),
+        ("alphadol 20 mcg/kg/min", "dose-above-range", "high"),
+        ("alphadol 100 mcg/kg/min", "dose-tenfold", "absolute"),
+        ("alphadol 10 mg/kg/min", "dose-tenfold", "absolute"),
+        ("alphadol 1 mcg/kg/min", "dose-below-range", "info"),
+    ],
+)
+def test_the_rate_of_an_infusion_is_held_against_the_record(
+    small: Clinic, line: str, rule: str | None, severity: str | None
+) -> None:
+    answer = small.check({"patient": DOG, "drugs": [line]})
+    found = [(row["rule"], row["severity"]) for row in answer["findings"] if row["rule"].startswith("dose-")]
+
+    assert found == ([] if rule is None else [(rule, severity)])

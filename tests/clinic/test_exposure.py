@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.base.errors import Invalid
+from app.base.messages import Ask, Caller, Message, Text
 from app.clinic import Clinic, open_clinic
 from app.clinic.exposure import RANK
 from app.clinic.words import describe_exposure, describe_extract
@@ -99,6 +100,32 @@ def test_what_cannot_vomit_is_called_by_its_noun(clinic: Clinic, species: str, s
     answer = clinic.exposure({"patient": {"species": species, "weight_kg": 2}, "substance": "rhododendron"})
 
     assert answer["emesis"]["why"].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "product", "unit", "amounts"),
+    [
+        # 10 kg x 20, 40, 60, 100 mg/kg over 2.3 mg/g of milk chocolate, rounded down
+        ("how much milk chocolate is toxic for a 10 kg dog", "milk chocolate", "g", [86, 170, 260, 430]),
+        # what nobody eats at once is left out: a tenth of 10 kg is 1 kg
+        ("how much white chocolate is toxic for a 10 kg dog", None, None, []),
+        ("how much ibuprofen is toxic to a 20 kg dog", "ibuprofen 200 mg tablet", "unit", [0.8, 2.2, 11, 30]),
+        ("how much salt is toxic for a 20 kg dog", "salt (sodium chloride)", "g", [40, 80]),
+        ("how many grapes are toxic for a 10 kg dog", None, None, []),  # no amount is safe
+        ("how much milk chocolate is toxic for a dog", None, None, []),  # no weight
+    ],
+)
+def test_an_amount_nobody_named_is_said_for_each_threshold(
+    clinic: Clinic, text: str, product: str | None, unit: str | None, amounts: list[float]
+) -> None:
+    ask = Ask(
+        Caller(1, 1, "x", frozenset(), frozenset(), "u", "account", "x"), "vetx-23", (Message("user", (Text(text),)),)
+    )
+    (answer,) = clinic.facts_for(ask).exposures
+    rows = [row for row in answer["amounts"] if row["product"] == product]
+
+    assert [row["amount"]["value"] for row in rows] == amounts
+    assert {row["amount"]["unit"] for row in rows} == ({unit} if unit else set())
 
 
 def test_milligrams_are_of_the_agent_not_of_its_bait(clinic: Clinic) -> None:
