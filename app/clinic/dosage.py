@@ -240,23 +240,31 @@ def _said(
     *, alone: bool,
 ) -> Said:  # fmt: skip
     """A figure with everything that stands around it."""
-    ahead = next((name.end for name in named if one.end < name.start <= one.end + 2 and name.drugs == drugs), one.end)
-    basis, end = _basis(words, one.end if words[one.end : one.end + 1] != ["of"] else ahead, per)
+    end = one.end
+    if end < len(words) and words[end] == "of":  # `44 mg of carprofen per kg`
+        end = next((name.end for name in named if end < name.start <= end + 2 and name.drugs == drugs), end)
+    basis, end = _basis(words, end, per)
     if basis == "lb":
         amount, basis = amount / KG_PER_LB, "kg"
     rate = "h" in per or "min" in per
     if "min" in per:
         amount *= 60
     daily = "day" in per or _is_daily(words, end)
-    hours = next((every for place, every in events if one.start <= place < limit), None)
+    hours = route = None
+    for place, often in events:
+        if one.start <= place < limit:
+            hours = often
+            break
     if hours is None and alone and events:
         hours = events[0][1]
-    start = next((name.start for name in reversed(named) if name.end <= one.start and name.drugs == drugs), 0)
-    route = next((name for place, name in routes if one.start <= place < limit), None)
-    if route is None:
-        route = next((name for place, name in reversed(routes) if start <= place < one.start), None)
-    if route is None and routes and alone:
-        route = routes[0][1]
+    start = 0
+    if not alone:
+        start = max((name.start for name in named if name.end <= one.start and name.drugs == drugs), default=0)
+    for place, way in routes:  # the last one between the drug and its figure, or the first behind it
+        if start <= place < limit:
+            route = way
+            if place >= one.start:
+                break
     return Said(one.start, drugs, amount, unit, basis, rate, daily, hours, route)
 
 

@@ -163,6 +163,10 @@ class _Kept:
         self.cases: dict[tuple[str | None, str], _Case] = {}
         self.limits: dict[tuple[str, str | None, Decimal | None, str], tuple[_Limit, ...]] = {}
         self.heads: dict[str, _Head | None] = {}
+        self.of_class: dict[str, Drug] = {}
+        for drug in records.drugs.values():
+            for name in drug.classes:
+                self.of_class.setdefault(name, drug)
 
 
 _KEPT: list[_Kept] = []
@@ -530,7 +534,7 @@ class Judge:
             if found is not None:
                 return self._says(found, generic, target)
         for name in spot.classes:
-            drug = next((one for one in self._records.drugs.values() if name in one.classes), None)
+            drug = self._kept.of_class.get(name)
             found = None if drug is None else self._rule(drug, target, None, here.route, frozenset(), here.words)
             if found is not None and name in found.classes:
                 return self._says(found, name.replace("_", " "), target)

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -371,6 +371,7 @@ class SafetyGuard:
         self._audience = audience
         self._marked: set[str] = set()
         self._tail = ""
+        self._at_suspect = False
         self._mid = False
         self._dot = False
         self._said = ""
@@ -437,12 +438,15 @@ class SafetyGuard:
         """
         if self._mid or self._dot or self._listens:
             return 0
-        low = folded(text)
-        size = low.rfind(" ") + 1
-        pieces = low[:size].split()
-        odd = set(pieces).difference(self._known.harmless_pieces)
-        if odd:
-            size = self._before_suspects(odd, pieces, low, size)
+        pieces = folded(text).split(" ")
+        harmless = self._known.harmless_pieces
+        size = 0
+        for place in range(len(pieces) - 1):  # the last one may go on
+            piece = pieces[place]
+            if piece and piece not in harmless and self._is_suspect(piece, pieces, place):
+                self._at_suspect = True
+                break
+            size += len(piece) + 1
         start = 0
         for match in _END.finditer(text, 0, size):
             end = match.end()
@@ -454,34 +458,19 @@ class SafetyGuard:
         self._say(text[start:size])
         return size
 
-    def _before_suspects(self, odd: set[str], pieces: list[str], low: str, size: int) -> int:
-        """Where the first of the pieces stands that has to be looked at; `odd` are those not known to be harmless."""
-        suspects, starters = set(), set()
-        for piece in odd:
-            words = TOKEN.findall(piece)
-            if _FIGURE.search(piece) is not None:
-                suspects.add(piece)
-            elif not any(self._may_begin(word, "") for word in words if word not in _MARKS):
-                if len(piece) <= _CACHED_CHARACTERS_MAX and len(self._known.harmless_pieces) < _CACHED_WORDS_MAX:
-                    self._known.harmless_pieces.add(piece)
-            elif words == [piece] and self._starter(piece) is not None:
-                starters.add(piece)
-            else:
-                suspects.add(piece)
-        if pieces[-1] in starters:  # what follows it decides, and that may not have come yet
-            size = low.rfind(pieces[-1], 0, size)
-        for piece, following in {pair for pair in pairwise(pieces) if pair[0] in starters} if starters else ():
-            first = TOKEN.match(following)
-            if first is not None and self._may_begin(piece, first[0]):
-                suspects.add(piece)
-        if suspects:
-            at = 0
-            for piece in pieces:
-                at = low.find(piece, at)
-                if piece in suspects:
-                    return min(at, size)
-                at += len(piece)
-        return size
+    def _is_suspect(self, piece: str, pieces: list[str], place: int) -> bool:
+        """Whether what stands between two spaces has to be looked at; what never has is remembered."""
+        if _FIGURE.search(piece) is not None:
+            return True
+        words = TOKEN.findall(piece)
+        if not any(self._may_begin(word, "") for word in words if word not in _MARKS):
+            if len(piece) <= _CACHED_CHARACTERS_MAX and len(self._known.harmless_pieces) < _CACHED_WORDS_MAX:
+                self._known.harmless_pieces.add(piece)
+            return False
+        if words != [piece] or self._starter(piece) is None or place + 2 >= len(pieces):
+            return True  # what follows a name's first word decides, and may not have come whole yet
+        first = TOKEN.match(pieces[place + 1])
+        return first is None or self._may_begin(piece, first[0])
 
     def _pass(self, text: str, last: bool) -> tuple[str, str, bool]:
         """Words that mean nothing here; then what is left, and whether that begins what must be held."""
@@ -503,7 +492,9 @@ class SafetyGuard:
             found = _WORD_ON.match(low)
             place = found.end() if found is not None else 0
             self._mid = place == size
-        place = self._past_harmless(low, place)
+        if not self._at_suspect:
+            place = self._past_harmless(low, place)
+        self._at_suspect = False
         starts, heads = self._known.hazard_starts, self._known.fuzzy_heads
         for match in TOKEN.finditer(low, place):
             word = match[0]
