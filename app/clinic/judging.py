@@ -563,7 +563,7 @@ class Judge:
         A rule of medicine goes before a law, which may not be that of the reader's country.
         """
         single = dose.single if dose is not None and dose.unit == "mg" else None
-        key = (drug.generic, id(target), single, route, beside, EXCEPTIONS.intersection(words))
+        key = (drug.generic, id(target), dose, route, beside, EXCEPTIONS.intersection(words))
         forbidden = self._case.forbidden
         if key not in forbidden:
             if len(forbidden) >= _LIMITS_MAX:
