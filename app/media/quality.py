@@ -10,12 +10,11 @@ WORK_PX = 768
 """Everything is measured at about this size: it tells what a reader sees, not how many pixels a camera has."""
 BLUR_MAX = 0.6
 LOW_RESOLUTION_PX = 400
-DARK_MEAN, DARK_TOP = 60, 130
-BRIGHT_MEAN, CLIPPED_SHARE = 200, 0.35
+DARK_MEAN, DARK_TOP = 50, 115
+BRIGHT_MEAN, CLIPPED_SHARE, PAPER_COLOUR = 200, 0.35, 12
 FLAT_SPREAD = 12
 COLOUR_MEAN_GREY = 1.5
 SURROUND_SHARE = 0.15
-NARROW_ASPECT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +73,20 @@ def measured(picture: Image.Image) -> Measures:
         dark_share=round(sum(counts[:25]) / total, 2),
         clipped_share=round(sum(counts[251:]) / total, 2),
         border_dark_share=round(_border_dark_share(grey), 2),
-        colour=round(_colour(small), 1),
+        colour=round(_colour(small.reduce(2)), 1),
     )
 
 
 def _blur(grey: Image.Image) -> float:
     """How much of the detail a second blur leaves as it was, along rows or columns, whichever is worse."""
-    width, height = grey.size
     worst = 0.0
     for radius, across, down in (((5, 0), 1, 0), ((0, 5), 0, 1)):
-        again = grey.filter(ImageFilter.BoxBlur(radius))
+        # Every second line tells as much as all of them.
+        some = grey.resize((grey.width >> down, grey.height >> across), Image.Resampling.NEAREST)
+        width, height = some.size
+        again = some.filter(ImageFilter.BoxBlur(radius))
         here, there = (across, down, width, height), (0, 0, width - across, height - down)
-        detail = ImageChops.difference(grey.crop(here), grey.crop(there))
+        detail = ImageChops.difference(some.crop(here), some.crop(there))
         left = ImageChops.difference(again.crop(here), again.crop(there))
         whole = ImageStat.Stat(detail).sum[0]
         lost = ImageStat.Stat(ImageChops.subtract(detail, left)).sum[0]
@@ -124,13 +125,14 @@ def judged(measures: Measures, kind: str, source_px: int) -> tuple[str, str | No
     """
     if source_px < LOW_RESOLUTION_PX:
         return "low_resolution", "Few pixels: small details can't be judged. Send the original file, or move closer."
+    if kind == "photo" and measures.mean < DARK_MEAN and measures.top < DARK_TOP:
+        return "dark", "Too dark to judge colours and edges. Take it again in daylight or with more light, no flash."
     if measures.spread < FLAT_SPREAD and kind in ("photo", "document"):
         return "flat", "Hardly any contrast: nothing can be told apart. Take it again in even daylight, lens wiped."
     if kind != "photo":
         return "good", None
-    if measures.mean < DARK_MEAN and measures.top < DARK_TOP:
-        return "dark", "Too dark to judge colours and edges. Take it again in daylight or with more light, no flash."
-    if measures.mean > BRIGHT_MEAN and measures.clipped_share > CLIPPED_SHARE and not measures.looks_written:
+    burnt = measures.mean > BRIGHT_MEAN and measures.clipped_share > CLIPPED_SHARE
+    if burnt and measures.colour > PAPER_COLOUR:
         return "overexposed", "Much of it is burnt out to white. Take it again without flash, out of direct sun."
     if measures.blur > BLUR_MAX:
         return "blurred", "Blurred: edges and texture can't be judged. Hold still, tap to focus, 20-30 cm away."
