@@ -294,6 +294,17 @@ def test_with_two_patients_the_one_that_must_not_have_it_counts(records: Records
     assert "[Withheld" in through(guard, "Give ibuprofen 10 mg/kg.", 4)
 
 
+@pytest.mark.parametrize("order", [(24, 12), (12, 24)])
+def test_a_limit_by_the_day_is_judged_anew_for_each_interval(order: tuple[int, int], records: Records) -> None:
+    """5 mg/kg of itraconazole is the most a day for this parrot; what was judged before must not be carried over."""
+    parrot = facts({"species": "african grey", "weight_kg": 0.42})
+    for hours in order:
+        guard = SafetyGuard(parrot, records, "clinician")
+        through(guard, f"Give itraconazole 5 mg/kg by mouth every {hours} hours.", 10**9)
+
+        assert [row.rule for row in guard.interventions] == ["itraconazole-african-grey"] * (hours == 12)
+
+
 def test_a_guard_that_fails_raises_and_lets_nothing_out(records: Records) -> None:
     broken = replace(facts(CAT), patients=({"species": "cat", "weight_kg": "heavy"},))
     guard = SafetyGuard(broken, records, "clinician")
