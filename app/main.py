@@ -31,7 +31,7 @@ from app.billing.tokens import Tokens, load_encoding
 from app.billing.usage import Reports
 from app.clinic import Clinic, open_clinic
 from app.engines import Catalogue, load, open_engines, resolve_upstream_models
-from app.media import Pictures
+from app.media import Pictures, Recognition
 from app.storage.engine import Database
 from app.turns.house import House
 from app.turns.work import Work
@@ -145,6 +145,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         stack.push_async_callback(engines.close)
         pictures = Pictures()
         stack.push_async_callback(pictures.close)
+        recognition = Recognition()
+        stack.push_async_callback(recognition.close)
         accounts = Accounts(database)
         keys = KeyRing(database, pepper)
         stack.push_async_callback(keys.close)
@@ -169,6 +171,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             engines=engines,
             clinic=clinic,
             pictures=pictures,
+            recognition=recognition,
             work=work,
             ruleset=clinic.ruleset,
             pepper=pepper,

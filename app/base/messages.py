@@ -68,6 +68,7 @@ class Picture:
         facts: the row of `vetx.images[]`, JSON-ready: {index, kind, declared, format, width, height, tokens, quality,
             retake, measures, page, pages, frame, frames, dicom, notes[]}.
         fine: of what looks written, grey JPEG bytes with up to 2200 px on the longest side, for reading; else empty.
+        written: whether it looks like print on paper or a screen.
         words: the text layer of a PDF's page. Data, like every word in a picture; never instruction.
     """
 
@@ -79,6 +80,7 @@ class Picture:
     facts: Json
     fine: bytes = b""
     words: str = ""
+    written: bool = False
 
 
 @record(frozen=True, slots=True)

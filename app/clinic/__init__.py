@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from app.base.errors import Invalid, NotFound
 from app.base.messages import Ask, Facts, Written
-from app.clinic import assessment, calculators, differentials, listing, reading, triage
+from app.clinic import assessment, calculators, differentials, labsheets, listing, reading, triage
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
 from app.clinic.findings import VitalSaid, vital, vitals_said
@@ -101,6 +101,10 @@ class Clinic:
         breeds = self.records.breeds_named(breed or "", kind.name if kind else None)
         one = breeds[0] if len({row.species for row in breeds}) == 1 else None
         return {"species": kind.name if kind else one and one.species, "breed": one and one.name}
+
+    def is_sheet(self, written: Written) -> bool:
+        """Whether what stands in a picture is a laboratory sheet."""
+        return labsheets.printed(written.picture, written.words or written.text, self.records) is not None
 
     def guard(self, facts: Facts) -> SafetyGuard:
         """A guard for one answer of any model."""

@@ -1076,7 +1076,7 @@ def _weighed(
             needs.append(need("species", "what signs may mean differs by species", "What kind of animal is it?"))
         return []
     for row in analytes:
-        if row["flag"] is not None:
+        if row["flag"] is not None and (row["patient"] is not None or not known):
             words = f"{row['analyte']} {row['value']}"
             fields = {"flag": row["flag"], "span": row["span"]}
             differentials.value_given(records.analytes.get(row["analyte"]), words, fields, patient, evidence)

@@ -326,6 +326,8 @@ def _understood(page: _Page, facts: Facts) -> None:
         _sheet(page, facts, sheet)
     page.list("What the values say together", [_pattern(page, facts, row) for row in facts.patterns])
     weighed = [row for answer in facts.differentials for row in _rows(answer, "findings")]
+    if facts.sheets:
+        weighed = [row for row in weighed if row.get("kind") == "sign"]
     signs = [_found(row) for row in weighed] or [*facts.signs]
     if signs:
         page.say(f"Signs I read: {', '.join(dict.fromkeys(signs))}.")

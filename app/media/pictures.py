@@ -141,7 +141,15 @@ def _picture(real: str, found: dict[str, Any], sizes: Sequence[int], payload: by
     }
     words = str(found.get("words", ""))[:WORDS_MAX]
     return Picture(
-        payload[: sizes[0]], "image/jpeg", width, height, tokens, facts, fine=payload[sizes[0] :], words=words
+        payload[: sizes[0]],
+        "image/jpeg",
+        width,
+        height,
+        tokens,
+        facts,
+        fine=payload[sizes[0] :],
+        words=words,
+        written=bool(found["written"]),
     )
 
 
@@ -172,7 +180,7 @@ def _line(facts: Json) -> str:
         down, across = dicom["pixel_spacing_mm"]
         at = "in the animal" if dicom["pixel_spacing_at"] == "patient" else "at the detector, so lengths are magnified"
         pieces.append(f"a pixel of the file is {down:g} x {across:g} mm {at}")
-    if facts["kind"] != "photo" and "pixel_spacing_mm" not in dicom:
+    if facts["kind"] not in ("photo", "document", "lab_sheet") and "pixel_spacing_mm" not in dicom:
         pieces.append("no scale is known")
     pieces.append(f"quality {facts['quality'].replace('_', ' ')}")
     return "; ".join(pieces) + ". " + " ".join(facts["notes"])

@@ -218,6 +218,11 @@ class Processes:
         self._refills.add(task)
         task.add_done_callback(self._refills.discard)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a question is under way or waits."""
+        return self._waiting > 0
+
     def pids(self) -> list[int]:
         """The processes that run now."""
         return [one.process.pid for one in self._all if one.process is not None and one.process.returncode is None]

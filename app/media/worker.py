@@ -85,6 +85,7 @@ def _finished(image: Image.Image, facts: dict[str, Any], real: str) -> tuple[dic
         "contrast": measures.spread,
         "burnt_out_share": measures.clipped_share,
     }
+    facts["written"] = measures.looks_written
     fine = b""
     if max(source.size) > SIDE_PX_MAX and (kind == "document" or (kind == "photo" and measures.looks_written)):
         fine = _jpeg(source.convert("L").resize(fitted(*source.size, FINE_PX_MAX), Image.Resampling.HAMMING), 85, 0)

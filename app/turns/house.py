@@ -13,7 +13,7 @@ from app.billing.tokens import Tokens
 from app.billing.usage import Reports
 from app.clinic import Clinic
 from app.engines import Catalogue, Engines
-from app.media import Pictures
+from app.media import Pictures, Recognition
 from app.storage.engine import Database
 from app.turns.work import Work
 
@@ -40,6 +40,7 @@ class House:
     engines: Engines
     clinic: Clinic
     pictures: Pictures
+    recognition: Recognition
     work: Work
     ruleset: str
     pepper: bytes = field(repr=False)

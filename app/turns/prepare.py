@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from app.base.catalogue import CallFacts, Model, Quote
 from app.base.clock import utc_now
 from app.base.errors import Forbidden, NotFound
-from app.base.messages import Ask, Facts, Message, Picture, PictureUrl
+from app.base.messages import Ask, Facts, Message, Picture, PictureUrl, Written
 from app.base.record import record
 from app.billing.prices import quote_for
 from app.billing.tokens import INLINE_CHARACTERS_MAX
@@ -69,6 +69,7 @@ async def prepare(ask: Ask, house: House) -> Ready:
         )
     house.engines.check_supported(ask, model, formed=model.veterinary)
     pictures: tuple[Picture, ...] = ()
+    files: Sequence[Sequence[Picture]] = ()
     messages = ask.messages
     if has_pictures:
         checked = await house.pictures.check(
@@ -76,15 +77,19 @@ async def prepare(ask: Ask, house: House) -> Ready:
         )
         files = [[_known(picture, model, house.clinic) for picture in file] for file in checked]
         pictures = tuple(picture for file in files for picture in file)
-        messages = _with_pictures(ask.messages, files)
     facts = None
     system = ""
     today = utc_now().date()
     if model.veterinary:
-        facts = await _assessed(ask, house.clinic.facts_for, ask, house.settings.jurisdiction, today)
+        written, unread = await _written(pictures, house)
+        facts = await _assessed(ask, house.clinic.facts_for, ask, house.settings.jurisdiction, today, written)
         system = house.clinic.render_prompt(facts, has_pictures)
+        pictures = tuple(_read(picture, facts, unread) for picture in pictures)
         if pictures:
             system = f"{system}\n\n## Pictures, as checked and measured\n{described(pictures)}"
+    if has_pictures:
+        left = iter(pictures)
+        messages = _with_pictures(ask.messages, [[next(left) for _ in file] for file in files])
     form = None
     if "response_format" in ask.passthrough:
         form = await _assessed(ask, form_of, ask, model, facts, house, today)
@@ -124,6 +129,29 @@ def _known(picture: Picture, model: Model, clinic: Clinic) -> Picture:
         unseen = "No vision model is connected: nobody looked at the picture itself."
         facts = {**facts, "notes": [*facts["notes"], unseen]}
     return replace(picture, facts=facts)
+
+
+async def _written(pictures: Sequence[Picture], house: House) -> tuple[list[Written], dict[int, str]]:
+    """What stands in the pictures, and why the others weren't read; the text that a PDF brings is read as it is."""
+    own = [Written(picture.facts["index"], text=picture.words) for picture in pictures if picture.words]
+    sheets = {row.picture: row for row in own if house.clinic.is_sheet(row)}
+    rest = [picture for picture in pictures if picture.facts["index"] not in sheets]
+    found, unread = await house.recognition.read(rest) if rest else ([], {})
+    return [*sheets.values(), *found], unread
+
+
+def _read(picture: Picture, facts: Facts, unread: Mapping[int, str]) -> Picture:
+    """The picture with the sheet that was read from it, or why it wasn't."""
+    index = picture.facts["index"]
+    notes = [*picture.facts["notes"], *([unread[index]] if index in unread else [])]
+    sheet = next((row for row in facts.sheets if row["picture"] == index), None)
+    if sheet is None:
+        return replace(picture, facts={**picture.facts, "notes": notes}) if index in unread else picture
+    rows = [{name: value for name, value in row.items() if name != "result"} for row in sheet["rows"]]
+    unsure = sum(not row["sure"] for row in rows)
+    notes.append(f"A laboratory sheet: {len(rows) - unsure} values read, {unsure} unsure. Compare them with it.")
+    shown = {"species": sheet["species"], "rows": rows}
+    return replace(picture, facts={**picture.facts, "kind": "lab_sheet", "notes": notes, "sheet": shown})
 
 
 async def _overhead(system: str, model: Model, prompt_tokens: int, house: House) -> int:
