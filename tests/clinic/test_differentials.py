@@ -75,7 +75,7 @@ def test_what_is_denied_speaks_against_and_what_is_normal_too(clinic: Clinic) ->
     answer = clinic.differentials(
         {
             "patient": DOG,
-            "signs": ["vomiting", "no bloody diarrhea"],
+            "signs": ["vomiting", "fever", "dehydration", "no bloody diarrhea"],
             "analytes": [{"name": "potassium", "flag": "N"}, {"name": "sodium", "flag": "high"}],
         }
     )
