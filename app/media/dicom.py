@@ -68,6 +68,7 @@ KINDS = {
     "SC": "picture",
 }
 """What a picture is, by DICOM's modality."""
+USUALLY_LETTERED = ("ultrasound", "endoscopy", "picture")
 _BODY_PARTS = """
 ABDOMEN ABDOMENPELVIS ADRENAL AIRWAY ANKLE ANUS AORTA ARM ARTERY AXILLA BACK BILEDUCT BLADDER BRAIN BREAST
 BRONCHUS BUTTOCK CALCANEUS CALF CARDIAC CARPUS CECUM CERVIX CERVICALSPINE CHEEK CHEST CHESTABDOMEN
@@ -123,8 +124,11 @@ def opened(data: bytes, wanted: int | None) -> tuple[Image.Image, dict[str, Any]
         "notes": [*chosen, *notes, *squared],
         "dicom": _facts(dataset, spread, syntax),
     }
-    if _word(dataset, "BurnedInAnnotation") == "YES":
-        facts["notes"].append("The file says that words are burned into its pixels; they may name people.")
+    burned_in = _word(dataset, "BurnedInAnnotation")
+    if burned_in == "YES":
+        facts["notes"].append("The file says that words are burned into its pixels; they stay, and may name people.")
+    elif burned_in != "NO" and facts["kind"] in USUALLY_LETTERED:
+        facts["notes"].append("Words burned into its pixels, if there are any, stay, and may name people.")
     if frames > 1:
         facts |= {"frame": frame, "frames": frames}
     return image, facts

@@ -120,7 +120,7 @@ def _picture(real: str, found: dict[str, Any], sizes: Sequence[int], payload: by
         notes.append(f"Page {found['page']} of {found['pages']}.")
     if "frames" in found and not any("rame" in note for note in notes):
         notes.append(f"Frame {found['frame']} of {found['frames']} was used.")
-    if max(found["source_width"], found["source_height"]) > max(width, height):
+    if "pages" not in found and max(found["source_width"], found["source_height"]) > max(width, height):
         notes.append(f"Shrunk from {found['source_width']} x {found['source_height']} to {width} x {height} pixels.")
     if found["retake"]:
         notes.append(found["retake"])

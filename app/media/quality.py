@@ -12,7 +12,8 @@ BLUR_MAX = 0.6
 LOW_RESOLUTION_PX = 400
 DARK_MEAN, DARK_TOP = 50, 115
 BRIGHT_MEAN, CLIPPED_SHARE, PAPER_COLOUR = 200, 0.35, 12
-FLAT_SPREAD = 12
+FLAT_SPREAD, FLAT_RANGE = 12, 60
+INK = 100
 COLOUR_MEAN_GREY = 1.5
 SURROUND_SHARE = 0.15
 SURROUND_PX, FLAT_LEVELS, INK_LEVELS = 6, 6, 24
@@ -27,7 +28,7 @@ class Measures:
     Attributes:
         blur: 0 (sharp) to 1 (none of its detail outlasts a second blur). Source: Crete et al. 2007, "The blur effect:
             perception and estimation with a new no-reference perceptual blur metric", as scikit-image has it.
-        mean, top, spread: of the luminance [0..255]: mean, 95th percentile, standard deviation.
+        mean, low, top, spread: of the luminance [0..255]: mean, 0.5th and 95th percentile, standard deviation.
         dark_share, clipped_share: of the pixels that are nearly black, nearly white.
         border_dark_share: of the pixels of the outermost rows and columns that are nearly black.
         colour: mean distance of a pixel from grey [0..255].
@@ -36,6 +37,7 @@ class Measures:
 
     blur: float
     mean: float
+    low: int
     top: int
     spread: float
     dark_share: float
@@ -66,16 +68,11 @@ def measured(picture: Image.Image) -> Measures:
     total = sum(counts)
     stat = ImageStat.Stat(grey)
     away = ImageChops.difference(grey, grey.filter(ImageFilter.BoxBlur(SURROUND_PX))).histogram()
-    passed, top = 0, 255
-    for level, count in enumerate(counts):
-        passed += count
-        if passed >= 0.95 * total:
-            top = level
-            break
     return Measures(
         blur=round(_blur(grey), 2),
         mean=round(stat.mean[0]),
-        top=top,
+        low=_level(counts, 0.005),
+        top=_level(counts, 0.95),
         spread=round(stat.stddev[0]),
         dark_share=round(sum(counts[:25]) / total, 2),
         clipped_share=round(sum(counts[251:]) / total, 2),
@@ -84,6 +81,16 @@ def measured(picture: Image.Image) -> Measures:
         flat_share=round(sum(away[:FLAT_LEVELS]) / total, 2),
         ink_share=round(sum(away[INK_LEVELS:]) / total, 3),
     )
+
+
+def _level(counts: list[int], share: float) -> int:
+    """The level that this share of the pixels doesn't pass."""
+    passed = 0
+    for level, count in enumerate(counts):
+        passed += count
+        if passed >= share * sum(counts):
+            return level
+    return 255
 
 
 def _blur(grey: Image.Image) -> float:
@@ -134,14 +141,14 @@ def judged(measures: Measures, kind: str, source_px: int) -> tuple[str, str | No
     """
     if source_px < LOW_RESOLUTION_PX:
         return "low_resolution", "Few pixels: small details can't be judged. Send the original file, or move closer."
-    if kind == "photo" and measures.mean < DARK_MEAN and measures.top < DARK_TOP:
-        return "dark", "Too dark to judge colours and edges. Take it again in daylight or with more light, no flash."
-    if measures.spread < FLAT_SPREAD and kind in ("photo", "document"):
-        return "flat", "Hardly any contrast: nothing can be told apart. Take it again in even daylight, lens wiped."
     if kind != "photo":
         return "good", None
+    if measures.mean < DARK_MEAN and measures.top < DARK_TOP:
+        return "dark", "Too dark to judge colours and edges. Take it again in daylight or with more light, no flash."
+    if measures.spread < FLAT_SPREAD and measures.top - measures.low < FLAT_RANGE:
+        return "flat", "Hardly any contrast: nothing can be told apart. Take it again in even daylight, lens wiped."
     burnt = measures.mean > BRIGHT_MEAN and measures.clipped_share > CLIPPED_SHARE
-    if burnt and measures.colour > PAPER_COLOUR:
+    if burnt and (measures.colour > PAPER_COLOUR or measures.low > INK):  # paper is grey, with dark words
         return "overexposed", "Much of it is burnt out to white. Take it again without flash, out of direct sun."
     if measures.blur > BLUR_MAX:
         return "blurred", "Blurred: edges and texture can't be judged. Hold still, tap to focus, 20-30 cm away."
