@@ -58,7 +58,7 @@ _LANGUAGE_WORDS = {
     "en": vocabulary("the my is and he she it his her has ate of can i with for to in was not dog cat horse rabbit"),
     "es": vocabulary(
         "el la los las mi un una que es su con se no esta hace tiene ha desde comio perro perra gato gata caballo "
-        "conejo puede puedo dar veneno"
+        "conejo puede puedo dar veneno y pero sin muy ayer hoy"
     ),
     "fr": vocabulary(
         "le la les mon ma un une des est je ne pas il elle depuis puis donner avale mange chien chienne chat chatte "
@@ -70,7 +70,7 @@ _LANGUAGE_WORDS = {
     ),
     "pt": vocabulary(
         "o os meu minha um uma que esta nao com desde comeu cachorro cachorra cao gato gata coelho cavalo posso dar "
-        "ele ela consegue foi"
+        "ele ela consegue foi sem tem muito seu sua dele dela ontem hoje dia quilos engoliu"
     ),
 }
 _ALL_LANGUAGE_WORDS = frozenset().union(*_LANGUAGE_WORDS.values())
@@ -80,7 +80,12 @@ _DRUG_ENDINGS = (
     "mectin", "quantel", "setron", "morphone", "thiazide", "semide", "solone", "tidine", "laner", "midine", "sartan",
     "olol", "uracil", "platin", "rubicin", "cristine", "prazole", "caine", "triptyline", "oxetine", "fentanil",
 )  # fmt: skip
-_OTHER_DRUGS = vocabulary("adderall bismuth dipyrone metamizole naltrexone percorten ritalin calcipotriene")
+_OTHER_DRUGS = vocabulary(
+    "adderall bismuth dipyrone metamizole naltrexone percorten ritalin calcipotriene melatonin glucosamine chondroitin "
+    "probiotics fortiflora claritin loratadine allegra fexofenadine tums neosporin hydrocortisone lotrimin visine "
+    "adequan dasuquin cosequin vicks vaseline seresto drontal temaril zenalpha dulcolax bisacodyl senna wellbutrin "
+    "bupropion metformin eliquis apixaban lipitor atorvastatin lisinopril"
+)
 _UNCOVERED = vocabulary(
     "parrot parrots bird birds finch finches quail quails chameleon chameleons lizard lizards reptile reptiles fish "
     "conure conures lovebird lovebirds peacock peafowl emu ostrich monkey camel squirrel skunk raccoon fox hare "
@@ -229,6 +234,7 @@ def facts_for(
     weighed: list[Json] = []
     if not wanted and _is_about_signs(said, medications, met):
         weighed = _weighed(said, known, analytes, vitals, met, records, needs)
+        level = _pressed(level, weighed, audience)
     return Facts(
         audience=audience,
         jurisdiction=jurisdiction,
@@ -708,7 +714,8 @@ def _poisoned(
 ) -> list[Exposure]:
     """Drugs that an animal got too much of, or must never get, being on record as poisons: permethrin on a cat."""
     barred = {row["rule"]: row for row in findings if row["severity"] == "absolute" and len(row["drugs"]) == 1}
-    if not (barred or too_much):
+    over = {name for row in findings if _is_overdose(row) for name in row["drugs"]}
+    if not (barred or too_much or over):
         return []
     never = [rule for rule in records.rules if rule.id in barred and _is_only_animal(rule.trigger)]
     known = {(one.substance, one.animal) for one in met if one.status == "happened"}
@@ -718,14 +725,27 @@ def _poisoned(
         toxin = records.toxins_by_name.get(name)
         if one.status not in ("given", "current") or ((toxin.name if toxin else one.text), one.animal) in known:
             continue
-        if one.status == "given" and too_much:
-            found.append(Exposure(one.text, one.text, one.span, status="happened", animal=one.animal))
+        if one.status == "given" and (too_much or not over.isdisjoint(one.drugs)):
+            given = Exposure(one.text, one.text, one.span, status="happened", animal=one.animal)
+            found.append(given if too_much else _with_amount(given, one))
             continue
         if toxin is None:
             continue
         if any(barred[rule.id]["drugs"] == [*one.drugs] for rule in never):
             found.append(Exposure(toxin.name, one.text, one.span, status="happened", animal=one.animal))
     return found
+
+
+def _is_overdose(row: Json) -> bool:
+    """Whether a finding says of a dose that it is far above the record."""
+    return str(row["rule"]).startswith("dose-") and row["severity"] in ("absolute", "high")
+
+
+def _with_amount(met: Exposure, one: Medication) -> Exposure:
+    """An exposure to a drug with the amount that was given of it."""
+    if one.tablets is not None:
+        return replace(met, amount=one.tablets, unit="tablet", strength=one.strength)
+    return met if one.amount is None or one.per else replace(met, amount=one.amount, unit=one.unit)
 
 
 _TOO_MUCH = frozenset(("double", "twice", "extra", "triple", "wrong"))
@@ -1072,8 +1092,10 @@ def _weighed(
         return []
     patient = known[0] if known else _NOBODY
     if patient.species is None:
-        if not patient.species_words:
-            needs.append(need("species", "what signs may mean differs by species", "What kind of animal is it?"))
+        kind = _KINDS.get(patient.species_words)
+        if kind is not None or not patient.species_words:
+            ask = f"What kind of {kind or 'animal'} is it?"
+            needs.append(need("species", "what signs may mean differs by species", ask))
         return []
     for row in analytes:
         if row["flag"] is not None and (row["patient"] is not None or not known):
@@ -1086,6 +1108,28 @@ def _weighed(
     if not answer["differentials"]:
         return []
     return [{**answer, "findings": [one.shown for one in evidence.given.values()], "patient": 0}]
+
+
+_TELLING = 10
+"""More conditions than this that fit tell nothing."""
+
+
+def _pressed(level: Triage | None, weighed: list[Json], audience: str) -> Triage | None:
+    """Today instead of some day, where an emergency that must not be missed explains several signs and all of them."""
+    if level is None or level.level not in ("routine", "home_care"):
+        return level
+    for answer in weighed:
+        present = [row for row in answer["findings"] if row["direction"] not in ("absent", "normal")]
+        grave = [
+            row for row in answer["differentials"]
+            if row["cant_miss"] and row["urgency"] == "emergency"
+            and len([one for one in row["for"] if one["direction"] is not None]) == len(present)
+        ]  # fmt: skip
+        if len(present) > 1 and grave and len(answer["differentials"]) <= _TELLING:
+            named = " or ".join(str((audience == "owner" and row["plain"]) or row["condition"]) for row in grave[:2])
+            reason = f"These signs together may be {named}, which can't wait: a vet has to rule it out today."
+            return replace(level, level="urgent", see_within_min=None, vtl_colour="yellow", reason=reason)
+    return level
 
 
 def _can_show(sign: Sign, records: Records) -> bool:

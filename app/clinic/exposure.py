@@ -480,6 +480,8 @@ def _agent(
     urgency = "emergency" if no_safe and RANK[severity] >= RANK["moderate"] else URGENCY[severity]
     hours_ago = max((dose.given.hours_ago for dose in own if dose.given.hours_ago is not None), default=None)
     emesis = _emesis(toxin, patient, hours_ago, own[0].given.route, needs)
+    if urgency == "routine" and emesis["advised"] == "yes":
+        urgency = "urgent"  # the stomach can be emptied only now
     inputs: Json = {"weight_kg": None if weight_kg is None else number(round(weight_kg, 6))}
     inputs["exposures"] = [_part(dose) for dose in [*own, *shared]]
     sources = _sources(own, thresholds, unbounded, toxin)

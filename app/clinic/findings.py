@@ -104,7 +104,7 @@ _WHAT = vocabulary(
 _EVER = vocabulary("ever jemals jamais")
 _IF = vocabulary("if case wenn falls si se")
 _CAN = vocabulary("can could do does is are puede pueden kann konnen peut peuvent pode podem")
-_ASKING = _PREVENT | _SIGNS_OF | _EVER | frozenset(("?", "\uff1f"))
+_ASKING = _PREVENT | _SIGNS_OF | _EVER | frozenset(("?", "\uff1f", "against"))
 _OURS = vocabulary(
     "my our mine ours he she his her him they mi nuestro nuestra mon ma notre nos mein meine unser unsere er sie meu "
     "minha nosso nossa ele ela \u6211 \u4ed6 \u5979"
@@ -113,6 +113,8 @@ _OTHERS = vocabulary(
     "neighbor neighbour neighbors neighbours friend friends sister brother cousin coworker colleague vecino vecina "
     "amigo amiga voisin voisine ami amie nachbar nachbarn nachbarin freund freundin vizinho vizinha \u90bb \u670b"
 )
+_WELL_AGAIN = vocabulary("fine better ok okay normal resolved recovered gone well himself herself")
+_HAD = frozenset(("had", "was", "were"))
 _SLEEP = vocabulary(
     "sleep sleeping asleep sleeps dreaming dreams dream naps napping schlaf schlaft traumt sommeil dort dormant reve "
     "duerme dormido dormida durmiendo suena dorme dormindo sono sonha"
@@ -181,6 +183,17 @@ class _Text:
         return not _OTHERS.isdisjoint(self.words)
 
     @cached_property
+    def well_again(self) -> list[int]:
+        words = self.words
+        if "now" not in words or _WELL_AGAIN.isdisjoint(words):
+            return []
+        return [
+            place for place, word in enumerate(words)
+            if word in _WELL_AGAIN and "now" in words[max(0, place - 2) : place + 2]
+            and "not" not in words[max(0, place - 3) : place]
+        ]  # fmt: skip
+
+    @cached_property
     def sleeps(self) -> list[int]:
         words = self.words
         if _SLEEP.isdisjoint(words) or not _WAKING.isdisjoint(words):
@@ -219,6 +232,8 @@ class _Text:
             return "denied"
         if self.old and self._past(start, end):
             return "past"
+        if self.well_again and self._was_once(start, end):
+            return "past"
         if self.asking and self._asked(start, end):
             return "asked"
         if self.others and self._another(start):
@@ -226,6 +241,13 @@ class _Text:
         if self.sleeps and self._dreamt(start, end):
             return "asleep"
         return "stated"
+
+    def _was_once(self, start: int, end: int) -> bool:
+        """`had diarrhoea last week but is fine now`: over, where the sentence says both."""
+        return not _HAD.isdisjoint(self.words[max(0, start - 3) : start]) and any(
+            0 <= place - end <= _LIST_REACH and self.sentences[place] == self.sentences[start]
+            for place in self.well_again
+        )
 
     def _dreamt(self, start: int, end: int) -> bool:
         """`is twitching in his sleep`: a dream, where nothing says that it can't be woken."""
@@ -284,7 +306,7 @@ class _Text:
         words = self.words
         low, high = self.bounds(start, _ENDS)
         before = words[low:start]
-        if not _PREVENT.isdisjoint(before[-8:]):
+        if not _PREVENT.isdisjoint(before[-8:]) or before[-1:] == ["against"]:
             return True
         question = high < len(words) and words[high] in ("?", "\uff1f")
         if not _SIGNS_OF.isdisjoint(before) and not _WHAT.isdisjoint(before):

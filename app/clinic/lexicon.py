@@ -83,6 +83,8 @@ SAME = {
     "xyletol": "xylitol", "antifreze": "antifreeze", "onoin": "onion", "poisened": "poisoned", "weighes": "weighs",
     "wieghs": "weighs", "wieght": "weight", "hes": "he's", "shes": "she's",
     "grey": "gray", "colour": "color", "tumour": "tumor", "labour": "labor", "paralysed": "paralyzed",
+    "driking": "drinking", "drinkin": "drinking", "loosing": "losing", "apetite": "appetite", "lethergic": "lethargic",
+    "throwin": "throwing", "pukeing": "puking", "coughin": "coughing", "limpin": "limping", "bleedin": "bleeding",
     "dyspnoea": "dyspnea", "oedema": "edema", "faeces": "feces", "urinating": "urinating", "litre": "liter",
 }  # fmt: skip
 
@@ -284,6 +286,11 @@ for _kind, _listed in {
 }.items():
     VERBS |= dict.fromkeys(_listed.split(), _kind)
 _PHRASES: dict[str, str] = {
+    "poisoned with": "ate", "poisoned by": "ate", "envenenada con": "ate", "envenenado con": "ate",
+    "intoxicada con": "ate", "intoxicado con": "ate", "envenenada com": "ate", "envenenado com": "ate",
+    "intoxicada com": "ate", "intoxicado com": "ate", "empoisonne par": "ate", "empoisonnee par": "ate",
+    "intoxique par": "ate", "vergiftet mit": "ate", "overdosed on": "ate", "stung by": "ate",
+    "got stung": "ate", "was stung": "ate", "bitten by": "ate", "got bitten": "ate",
     "breathed in": "ate", "breathed": "ate", "breathing in": "ate", "walked through": "ate", "rolled in": "ate",
     "got into": "ate", "gotten into": "ate", "gets into": "ate", "getting into": "ate", "got hold of": "ate",
     "got a hold of": "ate", "got at": "ate", "helped himself to": "ate", "helped herself to": "ate",

@@ -344,7 +344,7 @@ _NUMBERS: dict[str, Decimal] = {
     word: Decimal(value)
     for value, words in enumerate(
         str.split(
-            "zero one|una|un|une|uma|ein|eine|einer|einem|eins two|dos|deux|zwei|duas|dois three|tres|trois|drei "
+            "zero one|una|un|um|une|uma|ein|eine|einer|einem|eins two|dos|deux|zwei|duas|dois three|tres|trois|drei "
             "four|cuatro|"
             "quatre|vier|quatro five|cinco|cinq|funf six|seis|sechs seven|siete|sept|sieben|sete eight|ocho|huit|"
             "acht|oito "
@@ -421,6 +421,12 @@ _ITS_OWN = vocabulary("a an my our the his her their your pet and or & , this th
 _EATERS = vocabulary("dog dogs puppy puppies pup pups cat cats kitten kittens kitty")
 _MEATS = vocabulary("chicken turkey duck goose lamb rabbit goat quail mutton veal")
 _HELPINGS_MAX = 5
+_ON = frozenset(("on", "taking", "takes", "receiving"))
+_FORMS = vocabulary(
+    "transdermal oral iv im sc sq po topical injectable injection tablet tablets capsule capsules liquid gel ointment "
+    "cream drops suspension paste spray starting maintenance loading initial"
+)
+_MEANT = vocabulary("meant intended made designed labeled labelled licensed formulated")
 _LAB_WORDS = vocabulary(
     "results result work works test tests values value report data panel panels tech sample samples abnormalities "
     "findings normal numbers coat technician"
@@ -489,7 +495,9 @@ _ASK_REACH = 6
 _FOR_REACH = 5
 _NAME_OF_DRUG = frozenset(("dose", "iv", "im", "po", "sc", "sq", "sp", "dosage", "injection", "tablets", "tabs"))
 _OVERDOSED = frozenset(("double", "extra", "second", "wrong", "same", "missed", "last", "twice", "his", "her"))
-_EVENTS = frozenset(("exposure", "ingestion", "toxicity", "poisoning", "overdose", "od", "intoxication"))
+_EVENTS = frozenset(
+    ("exposure", "ingestion", "toxicity", "poisoning", "overdose", "od", "intoxication", "bite", "sting")
+)
 _SUPPOSED = frozenset(("if", "can", "could", "would", "should", "is", "are", "may", "what", "how"))
 _ABOUT = frozenset(("about", "approx", "around", "roughly", "maybe", "~", "(", "probably", "almost", "nearly"))
 _AT_HAND = frozenset(("have", "has", "using", "stock", "only", "comes", "come", "with", "got", "are"))
@@ -921,6 +929,18 @@ class _Reader:
             return False
         return True
 
+    def _is_owner_of(self, place: int, end: int) -> bool:
+        """`ate the cats prednisolone`, `paste meant for cattle`: whose medicine it is, not who is ill."""
+        words = self.words
+        ahead = [word for word in words[max(0, place - 4) : place] if word not in ("a", "the", "my", "our")]
+        if ahead[-1:] == ["for"] and ahead[-2:-1] and ahead[-2] in _MEANT:
+            return True
+        if not self.animals or end >= len(words):
+            return False
+        whose = self._said(place, end).endswith("s") and words[end - 1].removesuffix("s") in self.known.root
+        hit = meant(self.known, words, end) if whose and words[end] in self.known.root else None
+        return hit is not None and any(term.kind in ("drug", "toxin", "product", "class") for term in hit[0])
+
     def _is_called_so(self, term: Term, place: int, end: int) -> bool:
         """`Rex, labrador 30 kg`: a name, where the sentence speaks of an animal of another kind."""
         return self._said(place, end).istitle() and any(
@@ -938,6 +958,8 @@ class _Reader:
         following = words[end] if end < len(words) else ""
         ahead = words[place - 1] if place else ""
         if following in _FOODS and ahead not in ("my", "our"):
+            return True
+        if self._is_owner_of(place, end):
             return True
         species = str(term.more if term.kind == "breed" else term.value)
         at = place - 1
@@ -1337,8 +1359,10 @@ class _Reader:
             if kind == "dose?":
                 if place and self.words[place - 1] in _OVERDOSED:
                     continue
-                if 0 <= mention.start - end <= _ASK_REACH or place == mention.end:
+                if 0 <= mention.start - end <= _ASK_REACH or self._is_formed(mention.end, place):
                     best = (place, end, "ask")
+            elif kind == "take" and end == mention.start and self.words[place] in _ON:
+                best = (place, end, kind)  # `mirtazapine dose, on amlodipine`
             elif best is not None and best[2] == "ask":
                 continue
             elif place < mention.start:
@@ -1373,6 +1397,10 @@ class _Reader:
             best[0] < mention.start and self._denied(mention.start, mention.end)
         )
         return best[2], denied, modal or question
+
+    def _is_formed(self, end: int, place: int) -> bool:
+        """Whether between a drug and `dose` stands nothing, or its form or route: `mirtazapine transdermal dose`."""
+        return end <= place <= end + 2 and _FORMS.issuperset(self.words[end:place])
 
     def _rules_another(self, end: int, mention: _Mention) -> bool:
         """Whether the verb that ends at `end` has an object of its own: `zonisamide in a dog on phenobarbital`."""
@@ -1508,6 +1536,9 @@ class _Reader:
                     found.start == mention.end or words[mention.end : found.start] in (["bar"], ["("], ["bar", "("])
                 )
                 sold = found.start == mention.end and any(one.dimension == "volume" for one in mention.figures)
+                tablets = any(one.dimension == "piece" and one.unit in ("tablet", "capsule") for one in mention.figures)
+                if before and counted and tablets and found.dimension == "" and found.value >= _STRENGTH_MIN:
+                    found = found._replace(unit="mg", dimension="mass")  # `one tablet of ibuprofen 600`
                 beside = strength or aside or (counted and found.dimension in ("mass", "activity"))
                 if before and not beside and not (sold and found.dimension == ""):
                     continue
@@ -1670,10 +1701,10 @@ class _Reader:
     def _is_event(self, mention: _Mention, hours: Decimal | None) -> bool:
         """`lily exposure, 1 h ago` happened, whatever is asked of it behind."""
         words = self.words
-        noun = bool(_EVENTS.intersection(words[mention.end : mention.end + 2]))
+        noun = bool(_EVENTS.intersection(words[mention.end : mention.end + 2])) or words[mention.end - 1] in _EVENTS
         noun = noun or words[max(0, mention.start - 2) : mention.start][:1] in (["exposure"], ["ingestion"])
         ahead = words[max(0, mention.start - 6) : mention.start]
-        told = (noun or not mention.drugs) and ahead[-1:] not in (["if"], ["in"], ["without"], ["no"])
+        told = (noun or not mention.drugs) and ahead[-1:] not in (["if"], ["in"], ["without"], ["no"], ["against"])
         return told and (hours is not None or noun) and _SUPPOSED.isdisjoint(ahead)
 
     def _choices(self, mentions: list[_Mention]) -> dict[int, int]:
@@ -1709,11 +1740,19 @@ class _Reader:
         while last is not None and at > 0 and self.owners[at][2] == last:
             _, end, before = self.owners[at - 1]
             between = self.words[end : self.owners[at][0]]
-            if "and" not in between or any(word not in _JOINED for word in between) or before in eaters:
+            if "and" not in between or not self._is_joined(end, self.owners[at][0]) or before in eaters:
                 break
             eaters.insert(0, before)
             last, at = before, at - 1
         return eaters
+
+    def _is_joined(self, end: int, start: int) -> bool:
+        """Whether two animals are named together: `bella 6 kg cat and rex 30 kg dog`."""
+        words = self.words
+        return all(
+            word in _JOINED or "0" <= word[0] <= "9" or word in _UNITS or "0" <= words[place + 1][0] <= "9"
+            for place, word in enumerate(words[end:start], end)
+        )  # fmt: skip
 
     def _eater(self, mention: _Mention) -> int | None:
         """Who ate or gets it: the animal behind `gave`, else the one named last before, else the next one."""

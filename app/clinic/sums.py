@@ -206,7 +206,8 @@ class Ask:
     """How a calculator is asked for.
 
     Attributes:
-        phrases: any of them asks for it, ` `-joined words. also: and one of these words stands in the text, if any.
+        phrases: any of them asks for it, ` `-joined words.
+        also, unless: and one of these words stands in the text, and none of those.
         inputs: how each input is read; the weight and what comes from the patient are the calculator's own.
     """
 
@@ -214,10 +215,11 @@ class Ask:
     phrases: tuple[str, ...]
     inputs: Mapping[str, Reader]
     also: frozenset[str] = frozenset()
+    unless: frozenset[str] = frozenset()
 
 
-def _asks(calculator: str, phrases: str, also: str = "", **inputs: Reader) -> Ask:
-    return Ask(calculator, tuple(phrases.split("|")), inputs, vocabulary(also))
+def _asks(calculator: str, phrases: str, also: str = "", unless: str = "", **inputs: Reader) -> Ask:
+    return Ask(calculator, tuple(phrases.split("|")), inputs, vocabulary(also), vocabulary(unless))
 
 
 ASKS = (
@@ -246,7 +248,7 @@ ASKS = (
           strength=_first(_per("charge", "mL"), _per("amount", "mL"))),
     _asks("blood_volume", "blood volume|circulating volume"),
     _asks("transfusion", "transfusion|transfuse|blood transfusion|packed red cells|prbc|whole blood",
-          "pcv hct haematocrit hematocrit transfusion transfuse", pcv=_value("pcv"), pcv_wanted=_TARGET,
+          "pcv hct haematocrit hematocrit transfusion transfuse", "plasma", pcv=_value("pcv"), pcv_wanted=_TARGET,
           pcv_donor=_after("donor", "bag", "unit")),
     _asks("shock_index", "shock index", heart_rate=_vital("heart_rate"), systolic_pressure=_vital("systolic_pressure")),
     _asks("sodium_deficit", "sodium deficit", sodium=_value("sodium"), sodium_wanted=_TARGET,
@@ -295,6 +297,7 @@ def asked(reading: Reading) -> list[Ask]:
     found = [
         ask for ask in ASKS
         if any(f" {phrase} " in joined for phrase in ask.phrases) and (not ask.also or not ask.also.isdisjoint(bag))
+        and ask.unless.isdisjoint(bag)
     ]  # fmt: skip
     names = {ask.calculator for ask in found}
     return [ask for ask in found if names.isdisjoint(_BEFORE.get(ask.calculator, ()))][:SUMS_MAX]

@@ -168,6 +168,8 @@ def _assessment(page: _Page, facts: Facts, pictures: list[Picture]) -> None:
         _forbidden(page, facts)
     if facts.triage is not None and not _is_a_sum(facts, facts.triage):
         _urgency(page, facts, facts.triage, owner)
+    if facts.triage is not None and facts.triage.level == "urgent":
+        _forbidden(page, facts)
     _understood(page, facts)
     for picture in pictures:
         _picture(page, facts, picture)
@@ -549,7 +551,8 @@ def _exposure(page: _Page, facts: Facts, answer: Json, owner: bool) -> None:
         lines += _emesis(page, _dict(row, "emesis"), owner)
         if not owner and (antidotes := _list(row, "antidotes")):
             lines.append(f"Antidote and treatment on record: {'; '.join(map(str, antidotes))}.")
-        lines += _enough(row, owner)
+        if not (owner and _happened(answer)):
+            lines += _enough(row, owner)
         if effects := _once(_list(row, "effects")):
             onset = _dict(row, "onset_h")
             when = f", from {_span(onset)} h after" if onset.get("min") is not None else ""
@@ -781,6 +784,26 @@ def _is_about_range(row: Json) -> bool:
     return row.get("severity") == "info" and str(row.get("rule")).startswith("dose-")
 
 
+def _for_owners(row: Json) -> str:
+    """What a finding on a dose says to an owner, who gets no figures."""
+    rule = str(row.get("rule"))
+    if rule == "dose-tenfold":
+        return (
+            "The amount you name is ten times what is on record for this animal, or more: do not give it. If it was "
+            "given, call a vet or an animal poison line now."
+        )
+    if rule.startswith("daily-dose"):
+        return "That is more in a day than is on record for this animal: ask your vet before you give the next one."
+    if rule.startswith("dose-above"):
+        return (
+            "The amount you name is more than is on record for this animal: do not give it. If it was given, call your "
+            "vet or an animal poison line."
+        )
+    if rule == "dose-tenth":
+        return "The amount you name is far from what is on record for this animal: ask your vet which it is."
+    return str(row["text"])
+
+
 def _findings(page: _Page, facts: Facts, owner: bool) -> None:
     rows = [row for row in _warnings(facts) if row.get("text") and not (owner and _is_about_range(row))]
     rows.sort(key=lambda row: _SEVERITY.get(str(row.get("severity")), 2))
@@ -798,7 +821,8 @@ def _findings(page: _Page, facts: Facts, owner: bool) -> None:
         assumed = _list(row, "assumed")
         taken = f" Assumed: {'; '.join(map(str, assumed))}." if assumed else ""
         cited = page.cite(row.get("sources") or row.get("source"))
-        said = f"{_sentence(str(row['text']))}{mechanism}{unless}{alternatives}{taken}"
+        text = _for_owners(row) if owner else str(row["text"])
+        said = f"{_sentence(text)}{mechanism}{unless}{alternatives}{taken}"
         lines.append(f"{_whose(facts, row)}{label}{drugs}: {said}{cited}")
     page.list("Findings, the gravest first", lines)
 

@@ -76,6 +76,8 @@ def test_the_place_of_a_sign_is_where_it_is_written(records: Records) -> None:
         ("what are the signs of bloat?", "asked"),
         ("My friend's dog has a seizure. My dog is fine.", "another_animal"),
         ("no blood in her urine", "denied"),
+        ("a vaccine against snake bite", "asked"),
+        ("my dog was collapsed last week but is fine now", "past"),
         ("my dog is twitching in his sleep", "asleep"),
         ("my cat keeps twitching while she is asleep", "asleep"),
     ],
@@ -95,6 +97,8 @@ def test_a_flag_named_in_another_sense_is_told_and_not_raised(text: str, why: st
         "she was sleeping and started twitching all over",
         "he has a seizure in his sleep",
         "he is twitching. He breathes well in his sleep.",
+        "he was collapsed and is not well now",
+        "he was fine until now, collapsed",
     ],
 )
 def test_only_what_is_dreamt_is_left_asleep(text: str, records: Records) -> None:
