@@ -14,7 +14,7 @@ DARK_MEAN, DARK_TOP = 50, 115
 BRIGHT_MEAN, CLIPPED_SHARE, PAPER_COLOUR = 200, 0.35, 12
 FLAT_SPREAD, FLAT_RANGE = 12, 60
 INK = 100
-COLOUR_MEAN_GREY = 1.5
+COLOUR_MEAN_GREY, COLOUR_MEAN_PRINT = 1.5, 25
 SURROUND_SHARE = 0.15
 SURROUND_PX, FLAT_LEVELS, INK_LEVELS = 6, 6, 24
 FLAT_SHARE_WRITTEN, INK_LEAST, INK_MOST = 0.55, 0.015, 0.25
@@ -49,8 +49,9 @@ class Measures:
 
     @property
     def looks_written(self) -> bool:
-        """Even ground with a little that stands out sharply, as print on paper and screens does: worth reading."""
-        return self.flat_share >= FLAT_SHARE_WRITTEN and INK_LEAST <= self.ink_share <= INK_MOST
+        """Even ground of little colour with a little that stands out sharply, as print does: worth reading."""
+        even = self.flat_share >= FLAT_SHARE_WRITTEN and self.colour < COLOUR_MEAN_PRINT
+        return even and INK_LEAST <= self.ink_share <= INK_MOST
 
     @property
     def looks_radiographic(self) -> bool:

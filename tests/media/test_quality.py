@@ -102,7 +102,7 @@ async def test_paper_is_kept_finer_for_reading_and_a_wound_is_not(pictures: Pict
     (paper,), (wound,), (page,) = await pictures.check(
         [
             url_of(file_of(sheet(), "JPEG", quality=90)),
-            url_of(file_of(Image.blend(scene(2_000, 1_500), noise(2_000, 1_500), 0.3), "JPEG", quality=90)),
+            url_of(file_of(scene(3_000, 2_000), "JPEG", quality=90)),
             url_of(pdf(words="Creatinine 2.9 mg/dL"), "application/pdf"),
         ]
     )
