@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
 import uvicorn
@@ -52,6 +52,7 @@ from app.clinic.questions import (
     DoseBody,
     ExposureBody,
     ExtractBody,
+    GuardBody,
     LabsBody,
     TriageBody,
 )
@@ -767,15 +768,24 @@ def clinic() -> None:
     """The clinic's own answers, without a server, a database or a language model."""
 
 
-def _clinic_command(name: str, body: type[BaseModel], words: Callable[[dict[str, Any]], str]) -> None:
-    """One endpoint of the clinic as a command whose options are the fields of its body."""
+def _clinic_command(
+    name: str, body: type[BaseModel], words: Callable[[dict[str, Any]], str], *, method: str = "", reads: bool = False
+) -> None:
+    """One endpoint of the clinic as a command whose options are the fields of its body.
 
-    def run(as_json: bool, **given: Any) -> None:
+    Args:
+        method: of the clinic, where it is not called as the command is.
+        reads: the text may come from a file, or from standard input.
+    """
+
+    def run(as_json: bool, file: TextIO | None = None, **given: Any) -> None:
+        if file is not None and given.get("text") is None:
+            given["text"] = _read_text(file)
         fields = {field: _field(body, field, value) for field, value in given.items() if value not in (None, ())}
         room = open_clinic(ROOT)
         today = utc_now().date()
         law = () if name == "extract" else (read_settings(os.environ, Path(".env")).jurisdiction,)
-        found = getattr(room, name)(fields, *law, today)
+        found = getattr(room, method or name)(fields, *law, today)
         say(Given(as_json), found, words(found))
 
     run.__doc__ = (body.__doc__ or "").strip().splitlines()[0]
@@ -783,7 +793,21 @@ def _clinic_command(name: str, body: type[BaseModel], words: Callable[[dict[str,
     for field, info in reversed(body.model_fields.items()):
         repeats = _is_list_of_words(info.annotation)
         command = click.option(f"--{field.replace('_', '-')}", field, multiple=repeats, help=info.description)(command)
+    if reads:
+        command = click.argument("file", default="-", type=click.File("r", encoding="utf-8"))(command)
     clinic.command(name)(command)
+
+
+def _read_text(file: TextIO) -> str:
+    """The whole of a file.
+
+    Raises:
+        BadParameter: it is not text.
+    """
+    try:
+        return file.read()
+    except UnicodeDecodeError:
+        raise click.BadParameter("The text is not UTF-8.") from None
 
 
 def _is_list_of_words(annotation: Any) -> bool:
@@ -815,6 +839,7 @@ for _name, _body, _words in (
     ("differentials", DifferentialsBody, words.describe_differentials),
 ):
     _clinic_command(_name, _body, _words)
+_clinic_command("guard", GuardBody, words.describe_guard, method="guarded", reads=True)
 
 
 @cli.command("eval")

@@ -330,6 +330,27 @@ def test_the_clinic_answers_in_words_and_in_json_without_a_database(vetx: Vetx) 
     assert found["differentials"]
 
 
+def test_the_guard_reads_a_file_or_standard_input(vetx: Vetx) -> None:
+    (vetx.folder / "answer.txt").write_text("Rest.\nGive her half a tablet of paracetamol.\n", encoding="utf-8")
+    (vetx.folder / "picture.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    cat = '{"species":"cat","weight_kg":4}'
+
+    named = vetx("clinic", "guard", "answer.txt", "--patient", cat, "--json")
+    told = vetx("clinic", "guard", "--text", "Rest.", "--patient", cat)
+    piped = subprocess.run(
+        [sys.executable, "-m", "app.cli", "clinic", "guard", "--patient", cat],
+        cwd=vetx.folder, env=vetx.environment, input="Give paracetamol.\n", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert named.json["findings"][0]["rule"] == "acetaminophen-cat"
+    assert named.json["corrected"].startswith("Rest.\n")
+    assert "Verdict: safe" in told.out
+    assert "Verdict: unsafe" in piped.stdout
+    assert "[Withheld" in piped.stdout
+    assert vetx("clinic", "guard", "nowhere.txt").code == 2
+    assert vetx("clinic", "guard", "picture.jpg").code == 2
+
+
 def test_the_clinics_law_is_the_settings_where_the_option_names_none(vetx: Vetx) -> None:
     words = ("clinic", "dose", "--drug", "meloxicam", "--patient", DOG, "--json")
 

@@ -548,6 +548,14 @@ class Checked(Assessed):
     checked: list[Json]
 
 
+class Guarded(Assessed):
+    """A text as it may go out; `verdict` is null where nothing was found and not everything could be judged."""
+
+    verdict: Literal["unsafe", "safe"] | None
+    findings: list[Json]
+    corrected: str
+
+
 class Triaged(Assessed):
     """How soon an animal must be seen [min]."""
 

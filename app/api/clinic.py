@@ -16,6 +16,7 @@ from app.api.answers import (
     Dosed,
     Exposed,
     Extracted,
+    Guarded,
     Judged,
     Listed,
     Record,
@@ -32,6 +33,7 @@ from app.clinic.questions import (
     DoseBody,
     ExposureBody,
     ExtractBody,
+    GuardBody,
     LabsBody,
     TriageBody,
 )
@@ -115,6 +117,12 @@ class ClinicController(Controller):
         """A calculator's answer, with its formula, steps and sources."""
         body = await read_body(request, CalculateBody)
         return house.clinic.calculate(body, _law(caller, house), utc_now().date())
+
+    @post("/guard", opt={"body": GuardBody, "answer": Guarded}, status_code=HTTP_200_OK)
+    async def guard(self, request: Request[Any, Any, Any], house: GivenHouse, caller: GivenCaller) -> Json:
+        """Any model's words as chat's guard would let them out, and why they were changed."""
+        body = await read_body(request, GuardBody)
+        return house.clinic.guarded(body, _law(caller, house), utc_now().date())
 
     @get("/calculators", opt={"answer": Listed[Record]}, sync_to_thread=False)
     def calculators(self, house: GivenHouse) -> Json:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from app.base.errors import Invalid, NotFound
-from app.base.messages import Ask, Facts, Written
+from app.base.messages import Ask, Facts, Message, Text, Written
 from app.clinic import assessment, calculators, differentials, labsheets, listing, reading, triage
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
@@ -31,6 +31,7 @@ from app.clinic.questions import (
     ExposureShape,
     ExtractBody,
     FigureShape,
+    GuardBody,
     LabsBody,
     Question,
     TriageBody,
@@ -109,6 +110,47 @@ class Clinic:
     def guard(self, facts: Facts) -> SafetyGuard:
         """A guard for one answer of any model."""
         return SafetyGuard(facts, self.records, facts.audience)
+
+    def guarded(
+        self, given: GuardBody | Mapping[str, Any], jurisdiction: str | None = None, today: date | None = None
+    ) -> Json:
+        """What chat's guard does with any model's words, for the animal of the body or of the words they answer."""
+        asked = body(GuardBody, given)
+        law = asked.jurisdiction or jurisdiction
+        messages = (Message("user", (Text(asked.context),)),) if asked.context else ()
+        patients = (asked.patient.model_dump(exclude_unset=True),) if asked.patient is not None else ()
+        try:
+            facts = assessment.facts_for(
+                messages, patients, asked.audience, law, asked.language, self.records, today, self.formulas
+            )
+        except Invalid as error:
+            raise Invalid(
+                error.message, code=error.code, param=(error.param or "").replace("patients[0]", "patient")
+            ) from None
+        guard = self.guard(facts)
+        corrected = guard.feed(asked.text) + guard.finish()
+        findings = [
+            {"span": list(span), "rule": row.rule, "severity": row.severity, "action": row.action, "text": row.why,
+             "source": row.source}
+            for span, row in zip(guard.spans, guard.interventions, strict=True)
+        ]  # fmt: skip
+        alone = dict(facts.patients[0]) if len(facts.patients) == 1 else None
+        needs = [row for row in facts.needs if row["field"] != "jurisdiction"]
+        if law is None:
+            needs.append(need("jurisdiction", "drug law differs; the strictest rule is shown", "US, EU, UK, CA or AU?"))
+        return {
+            "object": "clinic.guard",
+            "ruleset": self.ruleset,
+            "jurisdiction": law,
+            "audience": asked.audience,
+            "patient": alone,
+            "verdict": "unsafe" if findings else None if guard.not_checked else "safe",
+            "findings": findings,
+            "corrected": corrected,
+            "covered": not guard.not_checked,
+            "not_checked": list(guard.not_checked),
+            "needs": unique_needs(needs),
+        }
 
     def draft(
         self,

@@ -238,6 +238,8 @@ class Judge:
         carried = self._carried(said, text, asks)
         doses = self._stated(said, carried)
         if not said.spots and not doses:
+            if not UNITS.isdisjoint(said.bag):
+                self._unknown(said)
             late = self._told_more(said, targets)
             if late is not None:
                 return late, None
@@ -321,6 +323,12 @@ class Judge:
             return ()
         near = LIST_ITEM.match(text) is not None or any("0" <= word[0] <= "9" for word in said.words[:4])
         return self._spoken if near or not _CARRIES.isdisjoint(said.bag) else ()
+
+    def _unknown(self, said: _Sentence) -> None:
+        """A dose of what no record knows can't be cleared."""
+        first = next((place for place, word in enumerate(said.words) if "0" <= word[0] <= "9"), 0)
+        if self._names_another(said) and not UNITS.isdisjoint(said.words[first : first + 3]):
+            self._not_cleared(said.words[first - 1], "unknown_drug")
 
     def _names_another(self, said: _Sentence) -> bool:
         """Whether right before the first figure stands a word that nobody here knows: a drug without a record."""
@@ -690,6 +698,8 @@ class Judge:
         """Why a dose is too much: many times the most on record, or twice it, or as much too often."""
         dose = _per_kg(said, target)
         if dose is None:
+            if target.weight_kg is None:
+                self._not_cleared(drug.generic, "missing_weight")
             return None
         limits = self._limits(drug, target, dose.unit + ("/h" if said.rate else ""))
         if not limits:

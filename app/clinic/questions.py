@@ -155,6 +155,13 @@ class FindingShape(Shape):
     flag: Literal["high", "low", "normal", "LL", "L", "N", "H", "HH"] | None = None
 
 
+class GuardBody(Question):
+    """What a model wrote, and the words that it answered."""
+
+    text: Free = Field(description="What any model wrote, to be judged as chat's own answers are.")
+    context: Free | None = Field(None, description="The words that it answers; facts of the animal are read from them.")
+
+
 class DifferentialsBody(Question):
     """Signs and laboratory findings to think about."""
 

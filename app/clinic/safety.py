@@ -359,12 +359,15 @@ class SafetyGuard:
 
     Attributes:
         interventions: what was changed so far.
+        spans: for each of them the place of the words it is about, (start, end) in characters of what came in.
         not_checked: {text, why}: drugs that could not be judged.
     """
 
     def __init__(self, facts: Facts, records: Records, audience: str) -> None:
         self.interventions: list[Intervention] = []
+        self.spans: list[tuple[int, int]] = []
         self.not_checked: list[Json] = []
+        self._done = 0
         self._judge = Judge(facts, records, audience, self.not_checked)
         self._known: Lexicon = alerted(records) if self._judge.alert else lexicon(records)
         self._harmless = self._known.harmless
@@ -391,6 +394,7 @@ class SafetyGuard:
             if known is not None:
                 self._mid = known
                 self._said = self._said[-_CONTEXT_MAX:] + text
+                self._done += len(text)
                 return text
         if len(text) <= _SLICE:
             return self._step(text, last=False) if text else ""
@@ -417,14 +421,17 @@ class SafetyGuard:
                 sentence, rest = self._held[:cut], self._held[cut:]
                 self._held, self._seen = "", 0
                 out.append(self._decide(sentence))
+                self._done += len(sentence)
             else:
                 if len(rest) > _CACHED_CHARACTERS_MAX:
                     rest, self._tail = self._tail + rest, ""
                     if plainly := self._plainly_harmless(rest):
                         out.append(rest[:plainly])
+                        self._done += plainly
                         rest = rest[plainly:]
                 passed, rest, hold = self._pass(rest, last)
                 out.append(passed)
+                self._done += len(passed)
                 if hold:
                     self._held, rest = rest, ""
             if not rest and not self._held:
@@ -681,13 +688,14 @@ class SafetyGuard:
 
     def _mark(self, held: str, verdict: Verdict) -> str:
         """The held words as they are, and behind them what the record says: vets drop tools that censor them."""
-        self._note(verdict, None)
+        self._note(verdict, held, None)
         end = held[len(held.rstrip()) :]
         return f"{held.rstrip()} [Mark: {verdict.says}]{end}"
 
-    def _note(self, verdict: Verdict, withheld: str | None) -> str:
+    def _note(self, verdict: Verdict, held: str, withheld: str | None) -> str:
         """Write down what was done with a sentence, and why; the reason."""
         why = f"{verdict.what} {verdict.says}"
+        self.spans.append((self._done + len(held) - len(held.lstrip()), self._done + len(held.rstrip())))
         self.interventions.append(
             Intervention(
                 rule=verdict.rule,
@@ -706,7 +714,7 @@ class SafetyGuard:
         """One sentence in place of the held words."""
         space = held[: len(held) - len(held.lstrip())]
         end = held[len(held.rstrip()) :]
-        why = self._note(verdict, held.strip())
+        why = self._note(verdict, held, held.strip())
         dash = "\u2014 " if any(mark.isalpha() for mark in self._said) else ""
         return f"{space}{dash}[Withheld: {why}]{end}"
 

@@ -114,6 +114,16 @@ def describe_check(answer: Answer) -> str:
     return _lines([*lines, *_left(answer), *_sources(row["source"] for row in answer["findings"])])
 
 
+def describe_guard(answer: Answer) -> str:
+    """The answer of `guard`: the verdict, what was found, and the text as it may go out."""
+    verdict = answer["verdict"] or "not judged in full"
+    lines = [_patient(answer), f"Verdict: {verdict}"]
+    lines += [f"! {row['severity']}, {row['action']} ({row['rule']}): {row['text']}" for row in answer["findings"]]
+    lines += _left(answer)
+    lines += ["Text:", answer["corrected"].rstrip("\n")]
+    return _lines([*lines, *_sources(row["source"] for row in answer["findings"])])
+
+
 def describe_triage(answer: Answer) -> str:
     """The answer of `triage`, the level first."""
     within = f", within {answer['see_within_min']} min" if answer["see_within_min"] is not None else ""

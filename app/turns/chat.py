@@ -21,7 +21,7 @@ from app.base.catalogue import Bill, Model, Outcome, Settled
 from app.base.errors import ClientGone, InternalError, Refused, Unavailable, UpstreamError, UpstreamTimeout
 from app.base.messages import Ask, Delta, Intervention, Json, ToolCallDelta, UpstreamUsage
 from app.billing.idempotency import Claim, Replay
-from app.turns.forms import JsonPage
+from app.turns.forms import CallsPage, JsonPage
 from app.turns.house import House
 from app.turns.prepare import Ready, call_facts, prepare
 from app.turns.prompt import build_prompt
@@ -153,6 +153,7 @@ class Turn:
         document = form is not None and (form.document is not None or self.model.engine == "builtin")
         self._stops = self._house.engines.stop_filter(stops) if stops and not document else None
         self._page: JsonPage | None = None
+        self._calls: CallsPage | None = None
         if form is not None and facts is not None and self._guard is not None and self.model.engine != "builtin":
             second = self._house.clinic.guard(facts)
             self._page = JsonPage(form, self._guard, second, may_be_cut=bool(stops))
@@ -222,10 +223,18 @@ class Turn:
                 self.finish_reason = "stop"
                 self._take_last()
         for call in delta.tool_calls:
-            if not self._ended:
-                kept = self._meter.feed(call.arguments, call.index)
-                self._put(Delta(tool_calls=(replace(call, arguments=kept),)))
-                self._end_if_full()
+            if self._guard is None or self.model.engine == "builtin" or self.ready.facts is None:
+                self._put_call(call)
+            else:
+                if self._calls is None:
+                    self._calls = CallsPage(self._guard, self._house.clinic.guard(self.ready.facts))
+                self._calls.feed(call)
+
+    def _put_call(self, call: ToolCallDelta) -> None:
+        if not self._ended:
+            kept = self._meter.feed(call.arguments, call.index)
+            self._put(Delta(tool_calls=(replace(call, arguments=kept),)))
+            self._end_if_full()
 
     def _take_whole(self, delta: Delta) -> None:
         """`_take` and `_take_last` of an answer that is one piece: its words are measured once."""
@@ -252,12 +261,14 @@ class Turn:
         text = self._stops.finish() if self._stops is not None else ""
         if self._page is not None:
             self._page.feed(text)
-            text = self._page.finish(self.finish_reason, calls=self._first_token_ms is not None)
+            text = self._page.finish(self.finish_reason, calls=self._calls is not None)
         else:
             text = self._guarded(text)
             if self._guard is not None:
                 text += self._guard.finish()
         self._let_out(text)
+        for call in self._calls.finish() if self._calls is not None else ():
+            self._put_call(call)
         self._ended = True
 
     def _guarded(self, text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +16,7 @@ import msgspec
 
 from app.base.catalogue import Model
 from app.base.errors import Invalid, UpstreamError
-from app.base.messages import Ask, Facts, Json
+from app.base.messages import Ask, Facts, Json, ToolCallDelta
 from app.turns.house import House
 
 if TYPE_CHECKING:
@@ -193,16 +193,31 @@ class JsonPage:
             return msgspec.json.encode(judged).decode()
         return said.strip()
 
-    def _judged(self, value: Any, depth: int) -> Any:
-        """The same value with every string, and every key, as the guard lets it out."""
+    def judged(self, value: Any) -> Any:
+        """Arguments of a tool: sentences as the guard lets them out; bare names are only judged with their figures.
+
+        Raises:
+            UpstreamError: the fields together give what the rules forbid.
+        """
+        said = self._judged(value, DEPTH_MAX, names=False)
+        self._judge_fields(said)
+        return said
+
+    def _judged(self, value: Any, depth: int, *, names: bool = True) -> Any:
+        """The same value with every string, and every key, as the guard lets it out; `names` too."""
         if not depth:
             raise ValueError("nested too deeply")
+        if not names and isinstance(value, str) and len(value.split()) <= NAME_WORDS_MAX:
+            return value
         if isinstance(value, str):
             return self._judge(value)
         if isinstance(value, list):
-            return [self._judged(one, depth - 1) for one in value]
+            return [self._judged(one, depth - 1, names=names) for one in value]
         if isinstance(value, dict):
-            return {self._judge(key): self._judged(one, depth - 1) for key, one in value.items()}
+            return {
+                self._judge(key) if names else key: self._judged(one, depth - 1, names=names)
+                for key, one in value.items()
+            }
         return value
 
     def _judge_fields(self, value: Any) -> None:
@@ -225,6 +240,53 @@ class JsonPage:
                 raise UpstreamError(f"The model's fields say what the safety rule {rule} forbids; nothing was charged.")
         for one in value.values():
             self._judge_fields(one)
+
+
+class CallsPage:
+    """A model's tool calls, each gathered until its arguments are whole: a dose and its drug may stand in two fields.
+
+    Args:
+        guard, second: as those of a page.
+    """
+
+    def __init__(self, guard: Guard, second: Guard) -> None:
+        self._page = JsonPage(Form(None, None), guard, second, may_be_cut=True)
+        self._guard = guard
+        self._calls: dict[int, list[ToolCallDelta]] = {}
+        self._characters = 0
+
+    def feed(self, call: ToolCallDelta) -> None:
+        """Keep a piece.
+
+        Raises:
+            UpstreamError: it is more than any answer may be.
+        """
+        self._calls.setdefault(call.index, []).append(call)
+        self._characters += len(call.arguments)
+        if self._characters > CHARACTERS_MAX:
+            raise UpstreamError("The model's tool calls are too long; nothing was charged.")
+
+    def finish(self) -> list[ToolCallDelta]:
+        """The pieces that go out, as they came where nothing is wrong with them.
+
+        Raises:
+            UpstreamError: the fields of one together give what the rules forbid.
+        """
+        out: list[ToolCallDelta] = []
+        for pieces in self._calls.values():
+            said = "".join(piece.arguments for piece in pieces)
+            judged = self._judged(said)
+            out += pieces if judged == said else [replace(pieces[0], arguments=judged)]
+        self._calls.clear()
+        return out
+
+    def _judged(self, said: str) -> str:
+        try:
+            value = msgspec.json.decode(said)
+            judged = self._page.judged(value)
+        except (ValueError, RecursionError):
+            return self._guard.feed(said) + self._guard.finish()  # cut off, or no JSON at all
+        return said if judged == value else msgspec.json.encode(judged).decode()
 
 
 def _as_sentences(row: Mapping[str, Any]) -> list[str]:

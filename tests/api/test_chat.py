@@ -519,6 +519,88 @@ async def test_tool_calls_pass_both_ways_and_are_counted(running_with: Callable[
     assert any(e["choices"][0]["delta"].get("tool_calls") for e in stream[:-1])
 
 
+@pytest.mark.parametrize("streamed_answer", [False, True])
+async def test_where_the_guard_fails_nothing_goes_out_and_nothing_is_charged(
+    running_with: Callable[..., Any], streamed_answer: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> str:
+        raise RuntimeError("broken on purpose")
+
+    async with (
+        serving(streamed("Rest him. ", "Then call.")) as upstream,
+        running_with(upstream_url=upstream.url) as service,
+    ):
+        account = await service.account()
+        before = (await service.house.wallet.balance(account.id)).balance_nano
+        monkeypatch.setattr("app.clinic.safety.SafetyGuard.feed", broken)
+        answer = await service.chat(account, "he limps", stream=streamed_answer)
+
+        assert answer.status_code == 500
+        assert answer.json()["error"]["code"] == "internal_error"
+        assert "Rest" not in answer.text
+        assert await nothing_held(service, account) == before
+
+
+CALLED = [
+    ({"drug": "ibuprofen", "dose_mg_per_kg": 10}, "refused"),
+    ({"plan": [{"drug": "paracetamol", "dose": "80 mg"}]}, "refused"),
+    ({"note": "You can give the cat half a tablet of paracetamol now."}, "changed"),
+    ({"query": "ibuprofen cat"}, "passed"),
+    ({"drug": "ibuprofen", "species": "cat"}, "passed"),
+    ({"drug": "buprenorphine", "dose_mg_per_kg": 0.02}, "passed"),
+]
+
+
+@pytest.mark.parametrize("streamed_answer", [False, True])
+async def test_the_arguments_of_a_models_tool_calls_are_guarded(
+    running_with: Callable[..., Any], streamed_answer: bool
+) -> None:
+    """In pieces or whole; a dose and its drug in two fields are refused, a sentence is replaced, a name is no dose."""
+    given: dict[str, Any] = {}
+
+    async def behave(exchange: Exchange) -> None:
+        if exchange.head.startswith("GET"):
+            await exchange.answer(b'{"object":"list","data":[{"id":"plain","object":"model"}]}')
+            return
+        arguments = json.dumps(given["arguments"])
+        call = {"id": "call_1", "type": "function", "function": {"name": "note", "arguments": arguments}}
+        if not exchange.json.get("stream"):
+            await exchange.answer(whole(None, "tool_calls", message={"tool_calls": [call]}))
+            return
+        first = {**call, "index": 0, "function": {"name": "note", "arguments": arguments[:9]}}
+        rest = {"index": 0, "function": {"arguments": arguments[9:]}}
+        chunks = [
+            event({"choices": [{"index": 0, "delta": {"tool_calls": [piece]}, "finish_reason": None}]})
+            for piece in (first, rest)
+        ]
+        end = event({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]})
+        await exchange.sse(ROLE, *chunks, end, DONE)
+
+    tools = [{"type": "function", "function": {"name": "note", "parameters": {"type": "object"}}}]
+    extra = {"patient": {"species": "cat", "weight_kg": 4}}
+    async with serving(behave) as upstream, running_with(upstream_url=upstream.url) as service:
+        account = await service.account()
+        for arguments, outcome in CALLED:
+            given["arguments"] = arguments
+            before = (await service.house.wallet.balance(account.id)).balance_nano
+            answer = await service.chat(account, "she hurts", tools=tools, stream=streamed_answer, vetx=extra)
+            after = (await service.house.wallet.balance(account.id)).balance_nano
+            if outcome == "refused":
+                assert "safety rule" in answer.text
+                assert "[DONE]" not in answer.text
+                assert after == before
+                continue
+            if streamed_answer:
+                deltas = [row["choices"][0]["delta"] for row in events(answer.text)[:-1]]
+                pieces = [call for delta in deltas for call in delta.get("tool_calls", ())]
+                said = "".join(piece["function"].get("arguments", "") for piece in pieces)
+            else:
+                said = answer.json()["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"]
+            assert (json.loads(said) == arguments) == (outcome == "passed")
+            assert ("[Withheld" in said) == (outcome == "changed")
+            assert after < before
+
+
 async def test_a_model_falls_back_before_its_first_word_and_says_who_answered(
     running_with: Callable[..., Any], tmp_path: Any
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.api.conftest import Service
 
 DOG = {"species": "dog", "weight_kg": 12}
@@ -21,6 +23,7 @@ QUESTIONS: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("labs", {"patient": DOG, "analytes": [{"name": "K", "value": 7.9, "unit": "mmol/L"}]}, "results"),
     ("calculate", {"patient": DOG, "calculator": "shock_bolus"}, "result"),
+    ("guard", {"patient": DOG, "text": "Rest him."}, "verdict"),
 ]
 WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("dose", {"patient": {"specie": "dog"}}, "patient.specie", "unknown_parameter"),
@@ -44,6 +47,9 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("calculate", {"calculator": "nonsense"}, "calculator", "invalid_value"),
     ("calculate", {"calculator": "cpr", "inputs": {"colour": 1}}, "inputs.colour", "unknown_parameter"),
     ("calculate", {"calculator": "cpr", "inputs": {"weight_kg": {"value": []}}}, "inputs.weight_kg", "invalid_value"),
+    ("guard", {}, "text", "missing_required_parameter"),
+    ("guard", {"text": "x", "colour": 1}, "colour", "unknown_parameter"),
+    ("guard", {"text": "x", "patient": {"weight_kg": -1}}, "patient.weight_kg", "invalid_value"),
     ("extract", {}, "text", "missing_required_parameter"),
     ("extract", {"text": "x", "colour": 1}, "colour", "unknown_parameter"),
 ]
@@ -134,3 +140,58 @@ async def test_a_drug_is_found_by_any_name_and_a_missing_one_is_404(service: Ser
     assert found.json()["doses"][0]["sources"]
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
     assert (odd.status_code, odd.json()["error"]["code"]) == (400, "unknown_parameter")
+
+
+CAT = {"species": "cat", "weight_kg": 4}
+WRITTEN: list[tuple[dict[str, Any], str | None, list[tuple[str, str, str]]]] = [
+    ({"patient": CAT, "text": "Keep her warm."}, "safe", []),
+    ({"patient": CAT, "text": "Never give paracetamol to a cat."}, "safe", []),
+    ({"patient": CAT, "text": "Rest. Give paracetamol 50 mg. Call."}, "unsafe",
+     [("acetaminophen-cat", "absolute", "replaced")]),
+    ({"patient": DOG, "jurisdiction": "EU", "text": "Carprofen 10 mg/kg once."}, "unsafe",
+     [("dose-high", "high", "annotated")]),
+    ({"patient": DOG, "jurisdiction": "EU", "audience": "owner", "text": "Carprofen 10 mg/kg once."}, "unsafe",
+     [("dose-high", "high", "replaced")]),
+    ({"context": "My cat of 4 kg limps.", "text": "Give ibuprofen 50 mg."}, "unsafe",
+     [("ibuprofen-cat", "absolute", "replaced")]),
+    ({"text": "Give ibuprofen 50 mg."}, None, []),
+    ({"patient": {"species": "dog"}, "text": "Give carprofen 40 mg."}, None, []),
+    ({"patient": DOG, "text": "Zorblinumab 5 mg/kg once daily."}, None, []),
+    ({"context": "Our dog ate rat bait", "audience": "owner", "text": "You can wait and see."}, "unsafe",
+     [("emergency-delayed", "absolute", "replaced")]),
+]  # fmt: skip
+
+
+async def test_the_text_of_any_model_is_guarded_as_chats_own(service: Service) -> None:
+    """Unsafe with what was found, safe where nothing was and all could be judged, else null with what could not."""
+    account = await service.account(nano=0)
+    for body, verdict, found in WRITTEN:
+        response = await service.client.post("/v1/clinic/guard", json=body, headers=account.headers)
+        answer = response.json()
+
+        assert response.status_code == 200, response.text
+        assert answer["verdict"] == verdict, body
+        assert [(row["rule"], row["severity"], row["action"]) for row in answer["findings"]] == found
+        assert (verdict is None) == bool(answer["not_checked"] and not found)
+        assert (answer["corrected"] == body["text"]) == (verdict != "unsafe")
+        for row in answer["findings"]:
+            start, end = row["span"]
+            words = body["text"][start:end]
+            assert words and words.strip() == words
+            assert (words in answer["corrected"]) == (row["action"] == "annotated")
+            assert row["text"]
+            assert "url" in row["source"] or row["rule"] == "emergency-delayed"
+    assert (await service.house.wallet.balance(account.id)).balance_nano == 0
+
+
+async def test_a_guard_that_fails_answers_with_an_error(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = await service.account()
+
+    def broken(*_: object) -> str:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr("app.clinic.safety.SafetyGuard.feed", broken)
+    response = await service.client.post("/v1/clinic/guard", json={"text": "Rest him."}, headers=account.headers)
+
+    assert (response.status_code, response.json()["error"]["code"]) == (500, "internal_error")
+    assert "Rest him" not in response.text
