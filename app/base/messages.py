@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from app.base.record import record
 
@@ -179,6 +179,18 @@ class Triage:
     contacts: tuple[Json, ...] = ()
 
 
+class Weighed(Protocol):
+    """Conditions held against the signs of an animal, put into words when somebody reads them."""
+
+    def fitting(self, most: int) -> list[tuple[str, list[str]]]:
+        """The first of them, each with what speaks for it."""
+        ...
+
+    def answer(self) -> Json:
+        """The answer of `differentials`, with `findings`."""
+        ...
+
+
 @record(frozen=True, slots=True)
 class Facts:
     """The clinic's assessment of a request: what is known, computed and sourced before any model speaks.
@@ -187,7 +199,7 @@ class Facts:
 
     Attributes:
         analytes, patterns: rows of `labs`, each with `patient`; `flag` is None where nothing on record tells.
-        differentials: answers of `differentials`, of a question about signs, each with `patient`, `findings`.
+        differentials: of a question about signs, what they may be.
         vitals: rows of `triage`, each with `patient`: {name, value, unit, comparator, interval, flag, level, ...}.
         sheets: laboratory sheets as read: {picture, patient, species, rows[]}; `picture` is None for a typed one. Rows
             of `analytes` that come from a picture have its index as `picture`.
@@ -209,7 +221,7 @@ class Facts:
     analytes: tuple[Json, ...] = ()
     vitals: tuple[Json, ...] = ()
     patterns: tuple[Json, ...] = ()
-    differentials: tuple[Json, ...] = ()
+    differentials: tuple[Weighed, ...] = ()
     sheets: tuple[Json, ...] = ()
     on_topic: bool = True
     notice: str = ""

@@ -231,7 +231,7 @@ def facts_for(
         whose = whose or [sums.Whose(None, 0 if len(known) == 1 else None, _of(0 if len(known) == 1 else None, known))]
         done = [str(row["formula"]) for row in derived]
         calculations += sums.computed(wanted, readings[-1], whose, records, formulas or _NO_FORMULAS, done, needs)
-    weighed: list[Json] = []
+    weighed: list[differentials.Weighed] = []
     if not wanted and _is_about_signs(said, medications, met):
         weighed = _weighed(said, known, analytes, vitals, met, records, needs)
         level = _pressed(level, weighed, audience)
@@ -1080,7 +1080,7 @@ def _weighed(
     met: list[Exposure],
     records: Records,
     needs: list[Json],
-) -> list[Json]:
+) -> list[differentials.Weighed]:
     """What the signs of the only animal may be; nothing without a sign, or where nobody knows what it is.
 
     Of a sign that several messages name the latest counts.
@@ -1104,28 +1104,27 @@ def _weighed(
             differentials.value_given(records.analytes.get(row["analyte"]), words, fields, patient, evidence)
     differentials.vitals_given(vitals, records, evidence)
     poisons = [one.substance for one in met if one.status == "happened"]
-    answer = differentials.differentials(patient, list(evidence.given.values()), poisons, records)
-    if not answer["differentials"]:
-        return []
-    return [{**answer, "findings": [one.shown for one in evidence.given.values()], "patient": 0}]
+    weighed = differentials.weigh(patient, list(evidence.given.values()), poisons, records)
+    return [weighed] if weighed else []
 
 
 _TELLING = 10
 """More conditions than this that fit tell nothing."""
 
 
-def _pressed(level: Triage | None, weighed: list[Json], audience: str) -> Triage | None:
+def _pressed(level: Triage | None, weighed: list[differentials.Weighed], audience: str) -> Triage | None:
     """Today instead of some day, where an emergency that must not be missed explains several signs and all of them."""
     if level is None or level.level not in ("routine", "home_care"):
         return level
-    for answer in weighed:
-        present = [row for row in answer["findings"] if row["direction"] not in ("absent", "normal")]
+    for one in weighed:
+        if one.present < 2 or len(one) > _TELLING:
+            continue
         grave = [
-            row for row in answer["differentials"]
+            row for row in one.answer()["differentials"]
             if row["cant_miss"] and row["urgency"] == "emergency"
-            and len([one for one in row["for"] if one["direction"] is not None]) == len(present)
+            and len([part for part in row["for"] if part["direction"] is not None]) == one.present
         ]  # fmt: skip
-        if len(present) > 1 and grave and len(answer["differentials"]) <= _TELLING:
+        if grave:
             named = " or ".join(str((audience == "owner" and row["plain"]) or row["condition"]) for row in grave[:2])
             reason = f"These signs together may be {named}, which can't wait: a vet has to rule it out today."
             return replace(level, level="urgent", see_within_min=None, vtl_colour="yellow", reason=reason)

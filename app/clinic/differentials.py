@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.clinic.findings import labs_in, nearest_signs, signs_in
 from app.clinic.patient import Patient, need
@@ -33,7 +33,7 @@ _POISONS_MAX = 12
 _WEIGHTS = {"cardinal": 3, "common": 2, "possible": 1}
 _RANKS = {"emergency": 0, "urgent": 1, "routine": 2}
 _SHARED = ((3, 4), (8, 3), (20, 2))
-_AGAINST = {"cardinal": 6, "common": 3, "possible": 1}
+_AGAINST_ABSENT = {"cardinal": -6, "common": -3, "possible": -1}
 _YOUNG = frozenset(("newborn", "young"))
 _FLAGS = {"H": "high", "HH": "high", "L": "low", "LL": "low", "N": "normal"}
 
@@ -59,17 +59,65 @@ class Given:
         return (self.name, "") if self.kind == "sign" else (self.name, self.direction)
 
 
+class _Reason(NamedTuple):
+    """One thing that speaks for or against a condition; its words are made when somebody reads them.
+
+    Attributes:
+        points: what it adds to the fit. speaks_for: whether it counts for or against, also where it adds nothing.
+        text: what to say, with `{name}` for the name of the finding.
+    """
+
+    points: int
+    speaks_for: bool
+    kind: str
+    name: str
+    weight: str
+    direction: str | None
+    text: str
+
+    def row(self, records: Records) -> Json:
+        """As answers show it."""
+        text = self.text.replace("{name}", _name(self.kind, self.name, records)) if "{" in self.text else self.text
+        row: Json = {"kind": self.kind, "finding": self.name, "weight": self.weight or None}
+        return {**row, "direction": self.direction, "text": text}
+
+
+class _Effect(NamedTuple):
+    """What a finding means for every condition that it means anything for.
+
+    Attributes:
+        places: of the conditions, each with the weight that the finding has there. points: by that weight.
+    """
+
+    one: Given
+    speaks_for: bool
+    places: Mapping[int, str]
+    points: Mapping[str, int]
+    text: str
+
+    def on(self, place: int) -> _Reason:
+        """For one of them."""
+        weight = self.places[place]
+        one = self.one
+        return _Reason(self.points[weight], self.speaks_for, one.kind, one.name, weight, one.direction, self.text)
+
+
 @dataclass(slots=True)
 class _Case:
-    """A condition being weighed."""
+    """A condition that fits."""
 
     condition: Condition
-    speaks_for: list[Json] = field(default_factory=list)
-    against: list[Json] = field(default_factory=list)
-    fit: int = 0
-    explained: int = 0
-    exposed: bool = False
-    unknown: list[Json] = field(default_factory=list)
+    reasons: list[_Reason]
+    explained: int
+
+    def speaks_for(self, records: Records) -> list[Json]:
+        """What speaks for it, what is typical first."""
+        rows = [reason.row(records) for reason in self.reasons if reason.speaks_for]
+        return sorted(rows, key=lambda row: 3 - _WEIGHTS.get(str(row["weight"]), 0))
+
+    def against(self, records: Records) -> list[Json]:
+        """What speaks against it."""
+        return [reason.row(records) for reason in self.reasons if not reason.speaks_for]
 
 
 def judge(
@@ -131,94 +179,223 @@ def _in(analyte: Analyte, value: Decimal, unit: str, to: str) -> Decimal | None:
 def differentials(
     patient: Patient, given: Sequence[Given], poisons: Iterable[str], records: Records, asks_species: bool = True
 ) -> Json:
-    """The conditions that fit what was given.
+    """The conditions that fit what was given; see `weigh` and `Weighed.words`."""
+    return weigh(patient, given, poisons, records).words(asks_species)
+
+
+def weigh(patient: Patient, given: Sequence[Given], poisons: Iterable[str], records: Records) -> Weighed:
+    """The conditions that fit what was given, in order; nothing is put into words yet.
 
     Args:
         given: findings present, absent, high, low or normal.
         poisons: toxins that the animal is said to have met.
-
-    Returns:
-        The part of the answer of API.md that this module knows: `differentials`, `order`, `left_out`, `ruled_out`,
-        `poisonings`, `next_tests`, `ask_next`, `urgency`, `needs`, `sources`.
     """
-    met = set(poisons)
-    species = patient.species_name
-    index = _index(records)
-    cases, ruled_out = [], []
-    shares = index.shares_of(species, records)
-    present = [one for one in given if one.direction not in ("absent", "normal")]
-    for condition in index.candidates(present, met, species):
-        impossible, unknown = _impossible(condition, patient)
-        case = _weigh(condition, patient, given, met, shares, index, records)
-        if not case.explained and not case.exposed:
-            continue
+    of = _index(records).of(patient.species_name)
+    own: dict[int, list[_Reason]] = {}
+    for toxin in dict.fromkeys(poisons):
+        for place in of.of_toxin.get(toxin, ()):
+            text = f"exposure to {records.toxins[toxin].title} was told"
+            own.setdefault(place, []).append(_Reason(100, True, "exposure", toxin, "cardinal", None, text))
+    exposed = frozenset(own)
+    fit: dict[int, int] = dict.fromkeys(exposed, 100)
+    explained: dict[int, int] = dict.fromkeys(exposed, 0)
+    effects = [effect for one in given for effect in _effects(one, of)]
+    for effect in effects:
+        points = effect.points
+        for place, weight in effect.places.items():
+            fit[place] = fit.get(place, 0) + points[weight]
+        if effect.speaks_for:
+            for place in effect.places:
+                explained[place] = explained.get(place, 0) + 1
+    breeds = _breeds_of(patient)
+    unknown: dict[int, list[Json]] = {}
+    ruled_out = []
+    for place in sorted(of.picky.intersection(explained)):
+        impossible, unknown[place] = _impossible(of.conditions[place], patient, breeds)
         if impossible:
-            ruled_out.append({"condition": condition.name, "why": impossible})
-            continue
-        case.unknown = unknown
-        cases.append(case)
-    most = max((case.explained for case in cases if not case.condition.toxin), default=0)
-    fitting = [case for case in cases if case.exposed or case.explained * 2 >= most]
-    listed = sorted((case for case in fitting if case.exposed or not case.condition.toxin), key=_rank)
-    poisonings = sorted((case for case in fitting if case.condition.toxin and not case.exposed), key=_rank)
-    kept, rest = listed[:LISTED_MAX], [*listed[LISTED_MAX:], *(case for case in cases if case not in fitting)]
-    needs = [row for case in kept for row in case.unknown]
-    if species is None and asks_species:
-        needs.insert(0, need("species", "conditions and their order differ by species", "What kind of animal is it?"))
-    used = [case.condition for case in kept]
-    return {
-        "differentials": [_row(case, place + 1, len(present)) for place, case in enumerate(kept)],
-        "order": ORDER,
-        "left_out": {
-            "count": len([case for case in rest if not case.condition.toxin]),
-            "cant_miss": sorted(
-                case.condition.name for case in rest if case.condition.cant_miss and not case.condition.toxin
-            ),
-        },
-        "ruled_out": ruled_out,
-        "poisonings": [
-            {"condition": case.condition.name, "toxin": case.condition.toxin, "for": case.speaks_for}
-            for case in poisonings[:_POISONS_MAX]
-        ],
-        "next_tests": _next_tests(used),
-        "ask_next": _ask_next(kept, poisonings, given, records),
-        "urgency": min((row.urgency for row in used), key=_RANKS.__getitem__, default=None),
-        "needs": needs,
-        "sources": _sources(source for row in used for source in row.sources),
-    }
+            ruled_out.append({"condition": of.conditions[place].name, "why": impossible})
+            del explained[place]
+    for place in of.typical.intersection(explained):
+        reasons = [*_signalment(of.conditions[place].signalment, patient, breeds)]
+        own.setdefault(place, []).extend(reasons)
+        fit[place] += sum(reason.points for reason in reasons)
+    most = max((count for place, count in explained.items() if place not in of.poisonings), default=0)
+    fitting = [place for place, count in explained.items() if count * 2 >= most or place in exposed]
+    fitting.sort(key=lambda place: (place not in exposed, of.grave[place], -fit[place], of.rank[place]))
+    listed = [place for place in fitting if place in exposed or place not in of.poisonings]
+    kept = listed[:LISTED_MAX]
+
+    def case(place: int) -> _Case:
+        reasons = own.get(place, [])
+        told = [effect.on(place) for effect in effects if place in effect.places]
+        told = [*reasons[:1], *told, *reasons[1:]] if place in exposed else [*told, *reasons]
+        return _Case(of.conditions[place], told, explained[place])
+
+    return Weighed(
+        patient,
+        given,
+        present=sum(one.direction not in ("absent", "normal") for one in given),
+        kept=[case(place) for place in kept],
+        unknown=[row for place in kept for row in unknown.get(place, ())],
+        left_out=[of.conditions[place] for place in explained.keys() - of.poisonings - set(kept)],
+        ruled_out=ruled_out,
+        poisonings=[case(place) for place in fitting if place in of.poisonings - exposed],
+        records=records,
+    )
 
 
-@dataclass(slots=True)
-class _Index:
-    """What is looked up often, per set of records.
+def _effects(one: Given, of: _OfSpecies) -> Iterable[_Effect]:
+    """What a finding speaks for and against."""
+    key = one.key
+    if one.direction not in ("absent", "normal"):
+        worth = next((times for most, times in _SHARED if of.shares.get(key, 0) <= most), 1)
+        if places := of.carriers.get(key):
+            points = {weight: value * worth for weight, value in _WEIGHTS.items()}
+            yield _Effect(one, True, places, points, "{name}" if one.kind == "sign" else f"{one.direction} {{name}}")
+        if places := of.contrary.get(key):
+            yield _Effect(one, False, places, {"": -6}, "{name} speaks against it")
+        other = _other(one.direction)
+        if other and (wrong := of.carriers.get((one.name, other))):
+            places = {place: "" for place in wrong if not of.says(place, key)}
+            yield _Effect(one, False, places, {"": -3}, f"{{name}} is {one.direction}, expected {other}")
+    elif one.kind == "sign":
+        if places := of.carriers.get((one.name, "")):
+            yield _Effect(one, False, places, _AGAINST_ABSENT, "no {name}")
+    else:
+        for other in ("high", "low"):
+            if places := of.carriers.get((one.name, other)):
+                yield _Effect(one, False, places, _AGAINST_ABSENT, f"{{name}} is normal, expected {other}")
+
+
+class Weighed:
+    """Conditions in order, put into words when somebody reads them.
 
     Attributes:
-        expected, contrary: the findings for and against a condition, by its name.
-        carriers: the conditions a finding speaks for, as their places in `conditions`.
-        signs: ids and names of signs, folded -> id.
+        present: how many findings were given that are there, not absent or normal.
     """
 
-    conditions: list[Condition]
-    expected: dict[str, dict[Key, Finding]]
-    contrary: dict[str, dict[Key, Finding]]
-    carriers: dict[Key, list[int]]
-    of_toxin: dict[str, list[int]]
-    signs: dict[str, str]
-    shares: dict[str | None, dict[Key, int]]
+    def __init__(
+        self, patient: Patient, given: Sequence[Given], *, present: int, kept: list[_Case], unknown: list[Json],
+        left_out: list[Condition], ruled_out: list[Json], poisonings: list[_Case], records: Records,
+    ) -> None:  # fmt: skip
+        self._patient = patient
+        self._given = given
+        self.present = present
+        self._kept = kept
+        self._unknown = unknown
+        self._left_out = left_out
+        self._ruled_out = ruled_out
+        self._poisonings = poisonings
+        self._records = records
+        self._answer: Json = {}
 
-    def candidates(self, present: Iterable[Given], met: set[str], species: str | None) -> Iterable[Condition]:
-        """The conditions of a species that anything speaks for, in the records' order."""
-        places = {place for one in present for place in self.carriers.get(one.key, ())}
-        places.update(place for toxin in met for place in self.of_toxin.get(toxin, ()))
-        found = (self.conditions[place] for place in sorted(places))
-        return (row for row in found if species is None or species in row.species)
+    def __len__(self) -> int:
+        return len(self._kept)
 
-    def shares_of(self, species: str | None, records: Records) -> dict[Key, int]:
-        """How many conditions of a species each finding speaks for."""
-        if species not in self.shares:
-            every = records.conditions.values()
-            self.shares[species] = _shares(row for row in every if species is None or species in row.species)
-        return self.shares[species]
+    def fitting(self, most: int) -> list[tuple[str, list[str]]]:
+        """The first of the list, each with what speaks for it."""
+        return [
+            (case.condition.name, [str(row["text"]) for row in case.speaks_for(self._records)])
+            for case in self._kept[:most]
+        ]
+
+    def answer(self) -> Json:
+        """The answer, made when first asked for."""
+        self._answer = self._answer or self.words()
+        return self._answer
+
+    def words(self, asks_species: bool = True) -> Json:
+        """The part of the answer of API.md that this module knows.
+
+        `differentials`, `order`, `left_out`, `ruled_out`, `poisonings`, `next_tests`, `ask_next`, `urgency`, `needs`,
+        `sources`; `findings` is what was given.
+        """
+        kept, records = self._kept, self._records
+        needs = [*self._unknown]
+        if self._patient.species is None and asks_species:
+            ask = "What kind of animal is it?"
+            needs.insert(0, need("species", "conditions and their order differ by species", ask))
+        used = [case.condition for case in kept]
+        return {
+            "differentials": [_row(case, place + 1, self.present, records) for place, case in enumerate(kept)],
+            "order": ORDER,
+            "left_out": {
+                "count": len(self._left_out),
+                "cant_miss": sorted(condition.name for condition in self._left_out if condition.cant_miss),
+            },
+            "ruled_out": self._ruled_out,
+            "poisonings": [
+                {"condition": case.condition.name, "toxin": case.condition.toxin, "for": case.speaks_for(records)}
+                for case in self._poisonings[:_POISONS_MAX]
+            ],
+            "next_tests": _next_tests(used),
+            "ask_next": _ask_next(kept, self._poisonings, self._given, records),
+            "urgency": min((row.urgency for row in used), key=_RANKS.__getitem__, default=None),
+            "needs": needs,
+            "sources": _sources(source for row in used for source in row.sources),
+            "findings": [one.shown for one in self._given],
+        }
+
+
+class _OfSpecies:
+    """The conditions of a species, by what speaks for and against them.
+
+    Attributes:
+        conditions: in the records' order; a place is one's index in it.
+        carriers: finding -> places of the conditions it speaks for, each with its weight.
+        contrary: finding -> places of those that it speaks against.
+        of_toxin: toxin -> places of its poisonings. shares: how many conditions a finding speaks for, poisonings aside.
+        picky, typical: places of conditions that not every animal can have, and that some have more than others.
+        grave: 0 where it must not be missed, else 1. rank: the more urgent first, then the alphabet.
+    """
+
+    def __init__(self, conditions: Iterable[Condition]) -> None:
+        self.conditions = list(conditions)
+        self.carriers: dict[Key, dict[int, str]] = {}
+        self.contrary: dict[Key, dict[int, str]] = {}
+        self.of_toxin: dict[str, list[int]] = {}
+        self.shares: dict[Key, int] = {}
+        self._said: set[tuple[int, Key]] = set()
+        for place, condition in enumerate(self.conditions):
+            if condition.toxin:
+                self.of_toxin.setdefault(condition.toxin, []).append(place)
+            for key, finding in {_key(finding): finding for finding in condition.signs}.items():
+                self._said.add((place, key))
+                self.carriers.setdefault(key, {})[place] = finding.weight
+                if not condition.toxin:
+                    self.shares[key] = self.shares.get(key, 0) + 1
+            for key in {_key(finding): finding for finding in condition.against}:
+                if not self.says(place, key):
+                    self._said.add((place, key))
+                    self.contrary.setdefault(key, {})[place] = ""
+        rows = self.conditions
+        order = sorted(range(len(rows)), key=lambda place: (_RANKS[rows[place].urgency], rows[place].name))
+        self.rank = {place: at for at, place in enumerate(order)}
+        self.grave = [int(not row.cant_miss) for row in rows]
+        self.poisonings = frozenset(place for place, row in enumerate(rows) if row.toxin)
+        nobody = Signalment()
+        self.picky = frozenset(at for at, row in enumerate(rows) if row.only != nobody)
+        self.typical = frozenset(at for at, row in enumerate(rows) if row.signalment != nobody)
+
+    def says(self, place: int, key: Key) -> bool:
+        """Whether a condition has a finding for or against it."""
+        return (place, key) in self._said
+
+
+class _Index:
+    """What is looked up often, per set of records; `signs`: ids and names of signs, folded -> id."""
+
+    def __init__(self, records: Records) -> None:
+        self.signs = {fold(name): sign.id for sign in records.signs.values() for name in (sign.id, sign.name)}
+        self._records = records
+        self._of: dict[str | None, _OfSpecies] = {}
+
+    def of(self, species: str | None) -> _OfSpecies:
+        """The conditions of a species, or all."""
+        if species not in self._of:
+            every = self._records.conditions.values()
+            self._of[species] = _OfSpecies(row for row in every if species is None or species in row.species)
+        return self._of[species]
 
 
 _INDEXES: list[tuple[Records, _Index]] = []
@@ -229,83 +406,14 @@ def _index(records: Records) -> _Index:
     for known, index in _INDEXES:
         if known is records:
             return index
-    conditions = list(records.conditions.values())
-    made = _Index(
-        conditions=conditions,
-        expected={row.name: {_key(finding): finding for finding in row.signs} for row in conditions},
-        contrary={row.name: {_key(finding): finding for finding in row.against} for row in conditions},
-        carriers={},
-        of_toxin={},
-        signs={fold(name): sign.id for sign in records.signs.values() for name in (sign.id, sign.name)},
-        shares={},
-    )
-    for place, row in enumerate(conditions):
-        for key in made.expected[row.name]:
-            made.carriers.setdefault(key, []).append(place)
-        if row.toxin:
-            made.of_toxin.setdefault(row.toxin, []).append(place)
+    made = _Index(records)
     _INDEXES.append((records, made))
     del _INDEXES[:-4]
     return made
 
 
-def _shares(candidates: Iterable[Condition]) -> dict[Key, int]:
-    """How many conditions a finding speaks for; poisonings, which share nearly everything, are left out."""
-    shares: dict[Key, int] = {}
-    for condition in candidates:
-        if not condition.toxin:
-            for finding in condition.signs:
-                key = _key(finding)
-                shares[key] = shares.get(key, 0) + 1
-    return shares
-
-
 def _key(finding: Finding) -> Key:
     return (finding.sign, "") if finding.sign else (finding.analyte, finding.direction)
-
-
-def _weigh(
-    condition: Condition, patient: Patient, given: Iterable[Given], met: set[str], shares: Mapping[Key, int],
-    index: _Index, records: Records,
-) -> _Case:  # fmt: skip
-    """A condition against everything that was given."""
-    case = _Case(condition, exposed=bool(condition.toxin) and condition.toxin in met)
-    if case.exposed:
-        title = records.toxins[condition.toxin].title
-        case.speaks_for.append(_said("exposure", condition.toxin, "cardinal", f"exposure to {title} was told"))
-        case.fit += 100
-    expected, contrary = index.expected[condition.name], index.contrary[condition.name]
-    for one in given:
-        name = _name(one.kind, one.name, records)
-        if one.direction not in ("absent", "normal"):
-            finding = expected.get(one.key)
-            if finding is not None:
-                worth = next((times for most, times in _SHARED if shares.get(one.key, 0) <= most), 1)
-                case.fit += _WEIGHTS[finding.weight] * worth
-                case.explained += 1
-                what = name if one.kind == "sign" else f"{one.direction} {name}"
-                case.speaks_for.append(_said(one.kind, one.name, finding.weight, what, one.direction))
-            elif one.key in contrary:
-                case.fit -= 6
-                case.against.append(_said(one.kind, one.name, "", f"{name} speaks against it", one.direction))
-            elif one.kind == "analyte" and (one.name, _other(one.direction)) in expected:
-                case.fit -= 3
-                case.against.append(
-                    _said("analyte", one.name, "", f"{name} is {one.direction}, expected {_other(one.direction)}")
-                )
-        else:
-            for key in ((one.name, ""), (one.name, "high"), (one.name, "low")):
-                missing = expected.get(key)
-                if missing is not None and (key[1] == "") == (one.kind == "sign"):
-                    case.fit -= _AGAINST[missing.weight]
-                    text = f"no {name}" if one.kind == "sign" else f"{name} is normal, expected {key[1]}"
-                    case.against.append(_said(one.kind, one.name, missing.weight, text, one.direction))
-    _signalment(case, patient)
-    return case
-
-
-def _said(kind: str, name: str, weight: str, text: str, direction: str | None = None) -> Json:
-    return {"kind": kind, "finding": name, "weight": weight or None, "direction": direction, "text": text}
 
 
 def _other(direction: str) -> str:
@@ -316,7 +424,7 @@ def _name(kind: str, name: str, records: Records) -> str:
     return records.signs[name].name if kind == "sign" else name
 
 
-def _impossible(condition: Condition, patient: Patient) -> tuple[str, list[Json]]:
+def _impossible(condition: Condition, patient: Patient, breeds: frozenset[str]) -> tuple[str, list[Json]]:
     """Why this animal can't have it, or ""; and what to ask where that is not known."""
     only, unknown = condition.only, []
     if only.sex and patient.sex is None:
@@ -340,59 +448,48 @@ def _impossible(condition: Condition, patient: Patient) -> tuple[str, list[Json]
             return f"only from {shown(only.age_months_min)} months of age", []
         if only.age_months_max is not None and patient.age_months > only.age_months_max:
             return f"only up to {shown(only.age_months_max)} months of age", []
-    if only.breeds and patient.breed is not None and not _of_breed(only, patient):
+    if only.breeds and breeds and breeds.isdisjoint(map(fold, only.breeds)):
         return "only in certain breeds", []
     return "", unknown
 
 
-def _of_breed(signalment: Signalment, patient: Patient) -> bool:
-    if patient.breed is None:
-        return False
-    own = {fold(name) for name in (patient.breed.name, *patient.breed.names)}
-    return any(fold(name) in own for name in signalment.breeds)
+def _breeds_of(patient: Patient) -> frozenset[str]:
+    """The names of its breed, folded."""
+    breed = patient.breed
+    return frozenset() if breed is None else frozenset(map(fold, (breed.name, *breed.names)))
 
 
-def _signalment(case: _Case, patient: Patient) -> None:
+def _signalment(usual: Signalment, patient: Patient, breeds: frozenset[str]) -> Iterable[_Reason]:
     """What the animal itself says for or against a condition."""
-    usual = case.condition.signalment
 
-    def note(fits: bool, what: str, text: str) -> None:
-        case.fit += 1 if fits else -1
-        (case.speaks_for if fits else case.against).append(_said("signalment", what, "", text))
+    def note(fits: bool, what: str, text: str, points: int = 1) -> _Reason:
+        return _Reason(points if fits else -points, fits, "signalment", what, "", None, text)
 
-    if usual.breeds and _of_breed(usual, patient):
+    if usual.breeds and breeds and not breeds.isdisjoint(map(fold, usual.breeds)):
         assert patient.breed is not None
-        case.fit += 1
-        note(True, "breed", f"{patient.breed.name}: a breed it is seen in")
+        yield note(True, "breed", f"{patient.breed.name}: a breed it is seen in", 2)
     if usual.sex and patient.sex is not None:
-        note(patient.sex == usual.sex, "sex", f"mostly the {usual.sex}")
+        yield note(patient.sex == usual.sex, "sex", f"mostly the {usual.sex}")
     for name, wanted, has in (
         ("neutered", usual.neutered, patient.neutered),
         ("pregnant", usual.pregnant, patient.pregnant),
         ("lactating", usual.lactating, patient.lactating),
     ):
         if wanted is not None and has is not None:
-            note(has == wanted, name, f"mostly {'' if wanted else 'not '}{name}")
+            yield note(has == wanted, name, f"mostly {'' if wanted else 'not '}{name}")
     if usual.ages and patient.juvenile is not None:
         inside = bool(_YOUNG.intersection(usual.ages) if patient.juvenile else set(usual.ages) - _YOUNG)
-        note(inside, "age", f"mostly {' or '.join(usual.ages)}")
+        yield note(inside, "age", f"mostly {' or '.join(usual.ages)}")
     age = patient.age_months
-    if age is None:
-        return
     low, high = usual.age_months_min, usual.age_months_max
-    if low is not None or high is not None:
+    if age is not None and (low is not None or high is not None):
         ends = f"from {shown(low)}" if low is not None else ""
         ends = f"{ends} up to {shown(high)}".strip() if high is not None else ends
         inside = (low is None or age >= low) and (high is None or age <= high)
-        note(inside, "age", f"mostly {ends} months of age; this one is {shown(age, 3)}")
+        yield note(inside, "age", f"mostly {ends} months of age; this one is {shown(age, 3)}")
 
 
-def _rank(case: _Case) -> tuple[bool, bool, int, int, str]:
-    condition = case.condition
-    return (not case.exposed, not condition.cant_miss, -case.fit, _RANKS[condition.urgency], condition.name)
-
-
-def _row(case: _Case, rank: int, of: int) -> Json:
+def _row(case: _Case, rank: int, of: int, records: Records) -> Json:
     condition = case.condition
     explained = f"explains {case.explained} of {of} findings" if of else "named by exposure"
     return {
@@ -403,8 +500,8 @@ def _row(case: _Case, rank: int, of: int) -> Json:
         "urgency": condition.urgency,
         "cant_miss": condition.cant_miss,
         "why": f"{explained}{', must not be missed' if condition.cant_miss else ''}",
-        "for": sorted(case.speaks_for, key=lambda row: 3 - _WEIGHTS.get(str(row["weight"]), 0)),
-        "against": case.against,
+        "for": case.speaks_for(records),
+        "against": case.against(records),
         "next_tests": list(condition.first_tests),
         "toxin": condition.toxin or None,
         "notes": condition.notes or None,

@@ -215,10 +215,9 @@ def _facts_sections(facts: Facts) -> Iterable[str]:
     for sheet in facts.sheets:
         yield _sheet_section(sheet)
     yield _section("What the values say together", (f"{row['name']}: {row['why']}" for row in facts.patterns))
-    fitting = [row for answer in facts.differentials for row in answer["differentials"][:_FITTING_MAX]]
     yield _section(
         "Conditions on record that fit the signs, those that must not be missed first; no diagnosis",
-        (f"{row['condition']}: {'; '.join(str(part['text']) for part in row['for'])}" for row in fitting),
+        (f"{name}: {'; '.join(why)}" for one in facts.differentials for name, why in one.fitting(_FITTING_MAX)),
     )
     yield _section("Findings on the drugs named", (f"[{row['severity']}] {row['text']}" for row in facts.findings))
     yield _section("Exposures, computed", (_exposure_line(row) for row in facts.exposures))

@@ -283,23 +283,28 @@ ASKS = (
     Ask("unit_conversion", ("convert",), {"value": _conversion("value"), "from": _conversion("unit"),
                                           "to": _conversion("to"), "analyte": _conversion("of")}),
 )  # fmt: skip
-_STARTS = frozenset(phrase.split()[0] for ask in ASKS for phrase in ask.phrases)
+_BY_START: dict[str, list[tuple[Ask, str]]] = {}
+for _ask in ASKS:
+    for _phrase in _ask.phrases:
+        _BY_START.setdefault(_phrase.split()[0], []).append((_ask, _phrase))
 _BEFORE: Mapping[str, tuple[str, ...]] = {"cri": ("cri_bag",)}
 """What is more exact where both are asked for."""
 
 
 def asked(reading: Reading) -> list[Ask]:
     """The calculators that a text asks for by name."""
-    if _STARTS.isdisjoint(reading.words):
+    bag = frozenset(reading.words)
+    starts = bag & _BY_START.keys()
+    if not starts:
         return []
     joined = f" {' '.join(reading.words)} "
-    bag = frozenset(reading.words)
-    found = [
-        ask for ask in ASKS
-        if any(f" {phrase} " in joined for phrase in ask.phrases) and (not ask.also or not ask.also.isdisjoint(bag))
-        and ask.unless.isdisjoint(bag)
-    ]  # fmt: skip
-    names = {ask.calculator for ask in found}
+    names = {
+        ask.calculator
+        for start in starts
+        for ask, phrase in _BY_START[start]
+        if f" {phrase} " in joined and (not ask.also or not ask.also.isdisjoint(bag)) and ask.unless.isdisjoint(bag)
+    }
+    found = [ask for ask in ASKS if ask.calculator in names] if names else []
     return [ask for ask in found if names.isdisjoint(_BEFORE.get(ask.calculator, ()))][:SUMS_MAX]
 
 

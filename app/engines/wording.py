@@ -179,7 +179,7 @@ def _assessment(page: _Page, facts: Facts, pictures: list[Picture]) -> None:
     _doses(page, facts, owner)
     for answer in filterfalse(_happened, facts.exposures):
         _exposure(page, facts, answer, owner)
-    for answer in facts.differentials:
+    for answer in _weighed(facts):
         _differentials_for_owners(page, facts, answer) if owner else _differentials(page, answer)
     _calculations(page, facts)
     _rules(page, facts)
@@ -327,7 +327,7 @@ def _understood(page: _Page, facts: Facts) -> None:
     for sheet in facts.sheets:
         _sheet(page, facts, sheet)
     page.list("What the values say together", [_pattern(page, facts, row) for row in facts.patterns])
-    weighed = [row for answer in facts.differentials for row in _rows(answer, "findings")]
+    weighed = [row for answer in _weighed(facts) for row in _rows(answer, "findings")]
     if facts.sheets:
         weighed = [row for row in weighed if row.get("kind") == "sign"]
     signs = [_found(row) for row in weighed] or [*facts.signs]
@@ -560,6 +560,11 @@ def _exposure(page: _Page, facts: Facts, answer: Json, owner: bool) -> None:
         if assumed := _list(row, "assumptions"):
             lines.append(f"Assumed: {'; '.join(_spaced(text) for text in assumed)}.")
         page.say("\n".join(lines))
+
+
+def _weighed(facts: Facts) -> list[Json]:
+    """What the signs may be, in words."""
+    return [weighed.answer() for weighed in facts.differentials]
 
 
 def _differentials(page: _Page, answer: Json) -> None:
@@ -1077,7 +1082,7 @@ def _asks(page: _Page, facts: Facts) -> None:
             asks.setdefault(str(row["ask"]), f"{row['ask']} ({row['why']})" if row.get("why") else str(row["ask"]))
     splitting = [
         str(row.get("ask")).removeprefix("Has it this: ").rstrip("?")
-        for answer in facts.differentials
+        for answer in _weighed(facts)
         for row in _rows(answer, "ask_next")
         if row.get("kind") == "sign"
     ]
