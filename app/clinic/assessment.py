@@ -232,7 +232,7 @@ def facts_for(
         done = [str(row["formula"]) for row in derived]
         calculations += sums.computed(wanted, readings[-1], whose, records, formulas or _NO_FORMULAS, done, needs)
     weighed: list[differentials.Weighed] = []
-    if not wanted and _is_about_signs(said, medications, met):
+    if not wanted and not unknown and _is_about_signs(said, medications, met):
         weighed = _weighed(said, known, analytes, vitals, met, records, needs)
         level = _pressed(level, weighed, audience)
     return Facts(
@@ -1110,23 +1110,26 @@ def _weighed(
 
 _TELLING = 10
 """More conditions than this that fit tell nothing."""
+_NARROW = 3
+"""So few conditions fit that even a single sign tells something."""
 
 
 def _pressed(level: Triage | None, weighed: list[differentials.Weighed], audience: str) -> Triage | None:
-    """Today instead of some day, where an emergency that must not be missed explains several signs and all of them."""
+    """Today instead of some day, where an emergency that must not be missed explains every sign that is told."""
     if level is None or level.level not in ("routine", "home_care"):
         return level
     for one in weighed:
-        if one.present < 2 or len(one) > _TELLING:
+        narrow = len(one) <= _NARROW
+        if not narrow and (one.present < 2 or len(one) > _TELLING):
             continue
         grave = [
             row for row in one.answer()["differentials"]
-            if row["cant_miss"] and row["urgency"] == "emergency"
+            if row["cant_miss"] and (row["urgency"] == "emergency" or (narrow and row["urgency"] == "urgent"))
             and len([part for part in row["for"] if part["direction"] is not None]) == one.present
         ]  # fmt: skip
         if grave:
             named = " or ".join(str((audience == "owner" and row["plain"]) or row["condition"]) for row in grave[:2])
-            reason = f"These signs together may be {named}, which can't wait: a vet has to rule it out today."
+            reason = f"What is told may be {named}, which can't wait: a vet has to rule it out today."
             return replace(level, level="urgent", see_within_min=None, vtl_colour="yellow", reason=reason)
     return level
 

@@ -24,6 +24,7 @@ CITED_MAX = 2
 DIFFERENTIALS_MAX = 8
 OWNER_DIFFERENTIALS_MAX = 4
 _OWNER_GRAVE_MAX: Final = 2
+_OWNER_SINGLE_MAX: Final = 3
 _DIFFUSE: Final = 10
 """More conditions than this that fit tell an owner nothing."""
 _SERVING_MAX: Final = 5
@@ -612,7 +613,8 @@ def _differentials_for_owners(page: _Page, facts: Facts, answer: Json) -> None:
     if _unwell(facts):
         return
     rows = _rows(answer, "differentials")
-    if len(rows) > _DIFFUSE:
+    present = [row for row in _rows(answer, "findings") if row.get("direction") not in ("absent", "normal")]
+    if len(rows) > _DIFFUSE or (len(present) < 2 and len(rows) > _OWNER_SINGLE_MAX):
         page.say(f"These signs alone fit many illnesses ({len(rows)} that I know of). The more you tell, the fewer.")
         return
     grave = [row for row in rows if row.get("cant_miss")]
