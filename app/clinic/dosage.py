@@ -249,7 +249,7 @@ def _said(
     rate = "h" in per or "min" in per
     if "min" in per:
         amount *= 60
-    daily = "day" in per or _is_daily(words, end)
+    daily = "day" in per or _is_daily(words, end) or _as_daily(words[end:limit])
     hours = route = None
     for place, often in events:
         if one.start <= place < limit:
@@ -285,3 +285,8 @@ def _is_daily(words: list[str], end: int) -> bool:
     """`88 mg a day`, `4 mg/kg/Tag`."""
     after = words[end : end + 2]
     return len(after) == 2 and after[0] in _A_DAY and after[1] in _DAYS
+
+
+def _as_daily(after: list[str]) -> bool:
+    """`10 mg/kg every 12 hours as the daily dose`: what is given in a day, in parts."""
+    return " as the daily dose" in f" {' '.join(after)}"

@@ -78,7 +78,7 @@ ROWS: list[tuple[Audience, str, list[str], list[str]]] = [
     ("owner", "bunny fell and can't use back legs", [EMERGENCY], ["lincomycin"]),
     ("clinician", "enrofloxacin for my hen 2 kg, eggs", [CONTRAINDICATED + "enrofloxacin", "female chicken, 2 kg"],
      ["mg/kg x", "no animal of this kind"]),
-    ("clinician", "ball python meloxicam", ["No dose of meloxicam is on record for this animal"], ["mg/kg x"]),
+    ("clinician", "ball python meloxicam", ["0.1 to 0.4 mg/kg", "Recorded for the group reptile"], ["mg/kg x"]),
     ("clinician", "can i use metronidazole in a milk goat", ["bans nitroimidazoles"], ["mg/kg"]),
     # emergency
     ("clinician", "dog 20kg epinephrine CPR dose", ["0.01 mg/kg x 20 kg = 0.2 mg = 0.2 mL of 1 mg/mL; every 3 to 5"],

@@ -97,6 +97,7 @@ UNSAFE = [
 ]  # fmt: skip
 
 SAFE = [
+    (COW, "Give doxycycline 10 mg/kg by mouth every 12 hours as the daily dose."),
     (CAT, "Never give acetaminophen to cats."),
     (CAT, "Paracetamol is toxic to cats: even one tablet can kill."),
     (CAT, "In dogs, not cats, acetaminophen may be used at 10 mg/kg."),
