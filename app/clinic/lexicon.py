@@ -353,7 +353,7 @@ ORDINARY = vocabulary(
     "solutions stomach stomachs strong stronger vector vectors direct director directed revealed rabies surgery "
     "surgeon antler antlers anesthetic anaesthetic carpet carpets carbon caramel carrot carrots propose proposed "
     "promise flagged flagging plaques plasma plastic valid validate lateral lantern lantana cider cipher cerebral "
-    "today tomorrow quest matrix prohibit bayer marin"
+    "today tomorrow quest matrix prohibit bayer marin reglas regla"
 )
 """Ordinary words near some drug's name; tests hold the list against a vocabulary."""
 DAYS = frozenset(("today", "tomorrow"))
