@@ -5,7 +5,7 @@ No probability is given, because no record holds one. The order is a rule that a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -20,11 +20,11 @@ Json = dict[str, Any]
 Key = tuple[str, str]
 
 ORDER = (
-    "Listed: what explains at least half as many of the findings as the condition that explains most. Conditions that "
-    "must not be missed come first; those of them that explain less are named in left_out. Within each part the "
-    "stronger fit comes first: a cardinal sign counts more than a common one, a common one more than a possible one, "
-    "each the more the fewer conditions of the species share it; findings and signalment against count back. Then the "
-    "more urgent, then the alphabet. It is an order, not a chance."
+    "A finding counts three for a condition of which it is a cardinal sign, two for a common one, one for a possible "
+    "one. Listed: what reaches at least half of what the best explanation reaches. Conditions that must not be missed "
+    "come first; those of them that explain less are named in left_out. Within each part the stronger fit comes first: "
+    "the same count, the more the fewer conditions of the species share a finding; findings and signalment against "
+    "count back. Then the more urgent, then the alphabet. It is an order, not a chance."
 )
 LISTED_MAX = 20
 _TESTS_MAX = 12
@@ -199,14 +199,16 @@ def weigh(patient: Patient, given: Sequence[Given], poisons: Iterable[str], reco
     exposed = frozenset(own)
     fit: dict[int, int] = dict.fromkeys(exposed, 100)
     explained: dict[int, int] = dict.fromkeys(exposed, 0)
+    told: dict[int, int] = dict.fromkeys(exposed, 0)
     effects = [effect for one in given for effect in _effects(one, of)]
     for effect in effects:
         points = effect.points
         for place, weight in effect.places.items():
             fit[place] = fit.get(place, 0) + points[weight]
         if effect.speaks_for:
-            for place in effect.places:
+            for place, weight in effect.places.items():
                 explained[place] = explained.get(place, 0) + 1
+                told[place] = told.get(place, 0) + _WEIGHTS[weight]
     breeds = _breeds_of(patient)
     unknown: dict[int, list[Json]] = {}
     ruled_out = []
@@ -215,31 +217,34 @@ def weigh(patient: Patient, given: Sequence[Given], poisons: Iterable[str], reco
         if impossible:
             ruled_out.append({"condition": of.conditions[place].name, "why": impossible})
             del explained[place]
-    for place in of.typical.intersection(explained):
-        reasons = [*_signalment(of.conditions[place].signalment, patient, breeds)]
-        own.setdefault(place, []).extend(reasons)
-        fit[place] += sum(reason.points for reason in reasons)
-    most = max((count for place, count in explained.items() if place not in of.poisonings), default=0)
-    fitting = [place for place, count in explained.items() if count * 2 >= most or place in exposed]
+    most = max((told[place] for place in explained if place not in of.poisonings), default=0)
+    fitting = [place for place in explained if told[place] * 2 >= most or place in exposed]
+    for place in fitting:
+        if place in of.typical:
+            usual = of.conditions[place].signalment
+            reasons = [*_signalment(usual, patient, not breeds.isdisjoint(of.breeds[place]))]
+            own.setdefault(place, []).extend(reasons)
+            fit[place] += sum(reason.points for reason in reasons)
     fitting.sort(key=lambda place: (place not in exposed, of.grave[place], -fit[place], of.rank[place]))
     listed = [place for place in fitting if place in exposed or place not in of.poisonings]
     kept = listed[:LISTED_MAX]
 
     def case(place: int) -> _Case:
         reasons = own.get(place, [])
-        told = [effect.on(place) for effect in effects if place in effect.places]
-        told = [*reasons[:1], *told, *reasons[1:]] if place in exposed else [*told, *reasons]
-        return _Case(of.conditions[place], told, explained[place])
+        why = [effect.on(place) for effect in effects if place in effect.places]
+        why = [*reasons[:1], *why, *reasons[1:]] if place in exposed else [*why, *reasons]
+        return _Case(of.conditions[place], why, explained[place])
 
     return Weighed(
         patient,
         given,
         present=sum(one.direction not in ("absent", "normal") for one in given),
-        kept=[case(place) for place in kept],
+        case=case,
+        kept=kept,
         unknown=[row for place in kept for row in unknown.get(place, ())],
         left_out=[of.conditions[place] for place in explained.keys() - of.poisonings - set(kept)],
         ruled_out=ruled_out,
-        poisonings=[case(place) for place in fitting if place in of.poisonings - exposed],
+        poisonings=[place for place in fitting if place in of.poisonings and place not in exposed],
         records=records,
     )
 
@@ -275,12 +280,14 @@ class Weighed:
     """
 
     def __init__(
-        self, patient: Patient, given: Sequence[Given], *, present: int, kept: list[_Case], unknown: list[Json],
-        left_out: list[Condition], ruled_out: list[Json], poisonings: list[_Case], records: Records,
+        self, patient: Patient, given: Sequence[Given], *, present: int, case: Callable[[int], _Case],
+        kept: list[int], unknown: list[Json],
+        left_out: list[Condition], ruled_out: list[Json], poisonings: list[int], records: Records,
     ) -> None:  # fmt: skip
         self._patient = patient
         self._given = given
         self.present = present
+        self._case = case
         self._kept = kept
         self._unknown = unknown
         self._left_out = left_out
@@ -296,7 +303,7 @@ class Weighed:
         """The first of the list, each with what speaks for it."""
         return [
             (case.condition.name, [str(row["text"]) for row in case.speaks_for(self._records)])
-            for case in self._kept[:most]
+            for case in map(self._case, self._kept[:most])
         ]
 
     def answer(self) -> Json:
@@ -310,7 +317,9 @@ class Weighed:
         `differentials`, `order`, `left_out`, `ruled_out`, `poisonings`, `next_tests`, `ask_next`, `urgency`, `needs`,
         `sources`; `findings` is what was given.
         """
-        kept, records = self._kept, self._records
+        records = self._records
+        kept = [*map(self._case, self._kept)]
+        poisonings = [*map(self._case, self._poisonings[:_POISONS_MAX])]
         needs = [*self._unknown]
         if self._patient.species is None and asks_species:
             ask = "What kind of animal is it?"
@@ -326,10 +335,10 @@ class Weighed:
             "ruled_out": self._ruled_out,
             "poisonings": [
                 {"condition": case.condition.name, "toxin": case.condition.toxin, "for": case.speaks_for(records)}
-                for case in self._poisonings[:_POISONS_MAX]
+                for case in poisonings
             ],
             "next_tests": _next_tests(used),
-            "ask_next": _ask_next(kept, self._poisonings, self._given, records),
+            "ask_next": _ask_next(kept, poisonings, self._given, records),
             "urgency": min((row.urgency for row in used), key=_RANKS.__getitem__, default=None),
             "needs": needs,
             "sources": _sources(source for row in used for source in row.sources),
@@ -346,6 +355,7 @@ class _OfSpecies:
         contrary: finding -> places of those that it speaks against.
         of_toxin: toxin -> places of its poisonings. shares: how many conditions a finding speaks for, poisonings aside.
         picky, typical: places of conditions that not every animal can have, and that some have more than others.
+        breeds: the breeds that mostly have a condition, folded.
         grave: 0 where it must not be missed, else 1. rank: the more urgent first, then the alphabet.
     """
 
@@ -373,6 +383,7 @@ class _OfSpecies:
         self.rank = {place: at for at, place in enumerate(order)}
         self.grave = [int(not row.cant_miss) for row in rows]
         self.poisonings = frozenset(place for place, row in enumerate(rows) if row.toxin)
+        self.breeds = [frozenset(map(fold, row.signalment.breeds)) for row in rows]
         nobody = Signalment()
         self.picky = frozenset(at for at, row in enumerate(rows) if row.only != nobody)
         self.typical = frozenset(at for at, row in enumerate(rows) if row.signalment != nobody)
@@ -459,13 +470,13 @@ def _breeds_of(patient: Patient) -> frozenset[str]:
     return frozenset() if breed is None else frozenset(map(fold, (breed.name, *breed.names)))
 
 
-def _signalment(usual: Signalment, patient: Patient, breeds: frozenset[str]) -> Iterable[_Reason]:
-    """What the animal itself says for or against a condition."""
+def _signalment(usual: Signalment, patient: Patient, of_breed: bool) -> Iterable[_Reason]:
+    """What the animal itself says for or against a condition; `of_breed`: it is seen in its breed."""
 
     def note(fits: bool, what: str, text: str, points: int = 1) -> _Reason:
         return _Reason(points if fits else -points, fits, "signalment", what, "", None, text)
 
-    if usual.breeds and breeds and not breeds.isdisjoint(map(fold, usual.breeds)):
+    if of_breed:
         assert patient.breed is not None
         yield note(True, "breed", f"{patient.breed.name}: a breed it is seen in", 2)
     if usual.sex and patient.sex is not None:
@@ -553,14 +564,14 @@ def _ask_next(
             }
         )
     if poisonings:
-        titles = [records.toxins[case.condition.toxin].title for case in poisonings[:_POISONS_MAX]]
+        titles = [records.toxins[case.condition.toxin].title for case in poisonings]
         asked.append(
             {
                 "kind": "exposure",
                 "finding": "exposure",
                 "direction": None,
                 "ask": f"Could it have met a poison: {', '.join(dict.fromkeys(titles))}?",
-                "speaks_for": [case.condition.name for case in poisonings[:_POISONS_MAX]],
+                "speaks_for": [case.condition.name for case in poisonings],
                 "splits": None,
             }
         )
