@@ -591,7 +591,11 @@ def credits_show(account: str, database: str | None, data: Path | None, as_json:
 @cli.command()
 @click.argument("words")
 @click.option(
-    "--image", "images", multiple=True, type=click.Path(path_type=Path), help="A picture; repeat for several."
+    "--image",
+    "images",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A picture, DICOM file or PDF; repeat for several.",
 )
 @click.option("--patient", help='The patient as JSON, like {"species":"dog","weight_kg":12}.')
 @click.option("--audience", type=click.Choice(["clinician", "owner"]), help="Whom the answer is for.")
@@ -634,9 +638,11 @@ def _content(words: str, images: tuple[Path, ...]) -> str | list[dict[str, Any]]
             data = image.read_bytes()
         except OSError as error:
             raise click.BadParameter(f"{image}: {error.strerror}.") from None
-        media_type = MEDIA_TYPES.get(real_format(data) or "", "application/dicom")  # which alone may lack its mark
+        real = real_format(data) or "dicom"  # which alone may lack its mark
+        media_type = MEDIA_TYPES[real]
+        click.echo(f"reading {image.name}: {real.upper()}, {len(data) / 1024:,.0f} KiB", err=True)
         url = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
-        if media_type == MEDIA_TYPES["pdf"]:
+        if real == "pdf":
             parts.append({"type": "file", "file": {"file_data": url}})
         else:
             parts.append({"type": "image_url", "image_url": {"url": url}})
@@ -694,8 +700,9 @@ def _after_words(turn: Turn, cost_nano: int) -> Iterator[str]:
     for intervention in turn.interventions:
         yield f"{intervention.action}: {intervention.why}"
     for picture in turn.ready.pictures:
-        notes = " ".join(picture.facts["notes"])
-        yield f"picture {picture.facts['index']}: {picture.width} x {picture.height}, {picture.tokens} tokens. {notes}"
+        row = picture.facts
+        what = f"{row['kind'].replace('_', ' ')}, {row['format'].upper()}, {picture.width} x {picture.height}"
+        yield f"picture {row['index'] + 1}: {what}, {picture.tokens} tokens. {' '.join(row['notes'])}"
     yield (
         f"{turn.ready.model.id} on {turn.model.engine}: {turn.prompt_tokens} tokens in, "
         f"{turn.completion_tokens} out, ${dollars(cost_nano)}"

@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
+
+from tests.media.files import dicom, noise, pdf
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = re.compile(r"vt_key_[0-9A-Za-z]+")
@@ -291,6 +294,21 @@ def test_ask_sends_pictures(vetx: Vetx, account: str) -> None:
     assert whole["model"] == "vetx-23-vision"
     assert whole["vetx"]["images"][0]["width"] == 300
     assert "300 x 200" in vetx("ask", "And this?", "--image", "skin.jpg", "--image", "skin.jpg").err
+
+
+def test_ask_sends_a_radiograph_and_a_pdf_by_what_they_are_not_by_their_names(vetx: Vetx, account: str) -> None:
+    (vetx.folder / "left stifle.bin").write_bytes(dicom(np.asarray(noise(64, 64, "L")), BodyPartExamined="STIFLE"))
+    (vetx.folder / "report.txt").write_bytes(pdf(2, words="Creatinine"))
+
+    ran = vetx("ask", "Why is my dog lame?", "--image", "left stifle.bin", "--image", "report.txt")
+
+    assert ran.code == 0, ran.err
+    assert "reading left stifle.bin: DICOM" in ran.err
+    assert "picture 1: radiograph, DICOM, 64 x 64" in ran.err
+    assert "picture 3: document, PDF" in ran.err
+    (vetx.folder / "notes.txt").write_bytes(b"no picture")
+    refused = vetx("ask", "And this?", "--image", "notes.txt")
+    assert (refused.code, "none of the formats" in refused.err) == (2, True)
 
 
 def test_the_clinic_answers_in_words_and_in_json_without_a_database(vetx: Vetx) -> None:
