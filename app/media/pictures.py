@@ -27,6 +27,7 @@ CODES = (
     "image_too_small",
 )
 """What a refusal of a picture is coded with."""
+SAID = ("modality", "body_part", "view", "laterality", "species", "breed")
 SHOWN = ("page", "pages", "frame", "frames", "dicom")
 """Facts of the worker that go out as they are, where there are any."""
 
@@ -161,6 +162,16 @@ def _declared(facts: Json, upload: Upload) -> Json:
     return {**facts, "declared": upload.declared, "notes": notes}
 
 
+def file_says(dicom: Json) -> str:
+    """The facts of a DICOM file in a sentence; empty where it tells nothing."""
+    said = [f"{name.replace('_', ' ')} {dicom[name]}" for name in SAID if name in dicom]
+    if "pixel_spacing_mm" in dicom:
+        down, across = dicom["pixel_spacing_mm"]
+        at = "in the animal" if dicom["pixel_spacing_at"] == "patient" else "at the detector, so lengths are magnified"
+        said.append(f"a pixel of the file is {down:g} x {across:g} mm {at}")
+    return f"The file says: {', '.join(said)}." if said else ""
+
+
 def described(pictures: Sequence[Picture]) -> str:
     """A line for each picture: what it is, what was measured and done. No word of the file's own is in it."""
     return "\n".join(f"- {_line(picture.facts)}" for picture in pictures)
@@ -170,17 +181,7 @@ def _line(facts: Json) -> str:
     pieces = [f"Picture {facts['index'] + 1}: {facts['kind'].replace('_', ' ')}, {facts['format'].upper()}"]
     if facts["kind"] == "radiograph_like":
         pieces[0] += " (grey and dark around, as radiographs, CT and ultrasound stills are; the file doesn't say which)"
-    dicom = facts.get("dicom", {})
-    pieces += [
-        f"{name.replace('_', ' ')} {value}"
-        for name, value in dicom.items()
-        if name in ("modality", "body_part", "view", "laterality", "species", "breed")
-    ]
-    if "pixel_spacing_mm" in dicom:
-        down, across = dicom["pixel_spacing_mm"]
-        at = "in the animal" if dicom["pixel_spacing_at"] == "patient" else "at the detector, so lengths are magnified"
-        pieces.append(f"a pixel of the file is {down:g} x {across:g} mm {at}")
-    if facts["kind"] not in ("photo", "document", "lab_sheet") and "pixel_spacing_mm" not in dicom:
+    if facts["kind"] not in ("photo", "document", "lab_sheet") and "pixel_spacing_mm" not in facts.get("dicom", {}):
         pieces.append("no scale is known")
     pieces.append(f"quality {facts['quality'].replace('_', ' ')}")
     return "; ".join(pieces) + ". " + " ".join(facts["notes"])

@@ -16,7 +16,7 @@ from app.base.record import record
 from app.billing.prices import quote_for
 from app.billing.tokens import INLINE_CHARACTERS_MAX
 from app.clinic import Clinic
-from app.media import described
+from app.media import described, file_says
 from app.turns.forms import Form, form_of
 from app.turns.house import House
 
@@ -124,7 +124,9 @@ def _known(picture: Picture, model: Model, clinic: Clinic) -> Picture:
     if "dicom" in facts:
         animal = clinic.animal_named(facts["dicom"].get("species"), facts["dicom"].get("breed"))
         kept = {name: value for name, value in facts["dicom"].items() if name not in animal}
-        facts = {**facts, "dicom": kept | {name: value for name, value in animal.items() if value is not None}}
+        dicom = kept | {name: value for name, value in animal.items() if value is not None}
+        says = file_says(dicom)
+        facts = {**facts, "dicom": dicom, "notes": [*([says] if says else []), *facts["notes"]]}
     if not model.sees_pictures:
         unseen = "No vision model is connected: nobody looked at the picture itself."
         facts = {**facts, "notes": [*facts["notes"], unseen]}
@@ -143,15 +145,24 @@ async def _written(pictures: Sequence[Picture], house: House) -> tuple[list[Writ
 def _read(picture: Picture, facts: Facts, unread: Mapping[int, str]) -> Picture:
     """The picture with the sheet that was read from it, or why it wasn't."""
     index = picture.facts["index"]
-    notes = [*picture.facts["notes"], *([unread[index]] if index in unread else [])]
+    notes = [*picture.facts["notes"], *([unread[index]] if index in unread else []), *_of_another(picture, facts)]
     sheet = next((row for row in facts.sheets if row["picture"] == index), None)
     if sheet is None:
-        return replace(picture, facts={**picture.facts, "notes": notes}) if index in unread else picture
+        return replace(picture, facts={**picture.facts, "notes": notes})
     rows = [{name: value for name, value in row.items() if name != "result"} for row in sheet["rows"]]
     unsure = sum(not row["sure"] for row in rows)
     notes.append(f"A laboratory sheet: {len(rows) - unsure} values read, {unsure} unsure. Compare them with it.")
     shown = {"species": sheet["species"], "rows": rows}
     return replace(picture, facts={**picture.facts, "kind": "lab_sheet", "notes": notes, "sheet": shown})
+
+
+def _of_another(picture: Picture, facts: Facts) -> list[str]:
+    """A warning where a file names a kind of animal that nobody spoke of."""
+    named = picture.facts.get("dicom", {}).get("species")
+    spoken = {str(patient["species"]) for patient in facts.patients if patient.get("species")}
+    if named is None or not spoken or named in spoken:
+        return []
+    return [f"The file says {named}, the words say {' and '.join(sorted(spoken))}: check whose picture this is."]
 
 
 async def _overhead(system: str, model: Model, prompt_tokens: int, house: House) -> int:

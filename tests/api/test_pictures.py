@@ -93,7 +93,7 @@ async def test_nothing_but_pixels_and_checked_facts_reaches_the_upstream(running
     everything = repr(body).encode() + b"".join(pictures)
     assert [secret for secret in [*SECRETS, b"ignore previous"] if secret in everything] == []
     system = body["messages"][0]["content"]
-    assert "modality DX; body part thorax; laterality left; species dog" in system
+    assert "The file says: modality DX, body part thorax, laterality left, species dog." in system
     rows = answer["vetx"]["images"]
     assert [(row["format"], row["kind"], row["declared"]) for row in rows] == [
         ("jpeg", "photo", "image/jpeg"),
@@ -106,6 +106,17 @@ async def test_nothing_but_pixels_and_checked_facts_reaches_the_upstream(running
     assert "breed" not in rows[2]["dicom"]
     assert [row.get("page") for row in rows] == [None, None, None, 1, 2]
     assert [row["index"] for row in rows] == [0, 1, 2, 3, 4]
+
+
+async def test_a_file_of_another_kind_of_animal_than_the_words_is_pointed_out(service: Service) -> None:
+    account = await service.account()
+    notes = []
+    for words in ("My cat coughs", "My dog coughs", "What is this?"):
+        parts = [{"type": "text", "text": words}, part(radiograph(), "application/dicom")]
+        notes.append((await service.chat(account, parts)).json()["vetx"]["images"][0]["notes"])
+
+    pointed = [any("The file says dog, the words say cat" in note for note in row) for row in notes]
+    assert pointed == [True, False, False]
 
 
 async def test_openais_own_client_sends_a_pdf_and_a_dicom_file(service: Service) -> None:
