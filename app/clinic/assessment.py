@@ -221,16 +221,15 @@ def facts_for(
         calculations += _own_doses(medications, known, findings, records)
         calculations += derived
     level = _triage(readings, known, exposures, records, jurisdiction, _pressing(patterns, vitals))
-    wanted = sums.asked(readings[-1]) if readings else []
+    wanted, question = _asked_sums(readings, known, records)
     if wanted:
-        wanted = [one for one in wanted if audience != "owner" or one.calculator in sums.OWNERS_TOO]
+        if audience == "owner":
+            wanted = [one for one in wanted if one.calculator in sums.OWNERS_TOO]
         if any(row["severity"] == "absolute" and row["action"] == "forbid" for row in findings):
             wanted = [one for one in wanted if one.calculator not in sums.OF_DRUGS]
-        own = {place: index for index, place in reversed([*enumerate(places)]) if place is not None}
-        whose = [sums.Whose(index, place, known[place]) for place, index in sorted(own.items())]
-        whose = whose or [sums.Whose(None, 0 if len(known) == 1 else None, _of(0 if len(known) == 1 else None, known))]
+        whose = _whose_sums(question, readings, places, known)
         done = [str(row["formula"]) for row in derived]
-        calculations += sums.computed(wanted, readings[-1], whose, records, formulas or _NO_FORMULAS, done, needs)
+        calculations += sums.computed(wanted, question, whose, records, formulas or _NO_FORMULAS, done, needs)
     weighed: list[differentials.Weighed] = []
     if not wanted and not unknown and _is_about_signs(said, medications, met):
         weighed = _weighed(said, known, analytes, vitals, met, records, needs)
@@ -1060,6 +1059,33 @@ def _by_other_routes(asked: Json, others: Json) -> Json:
     if not others["doses"] or all(row["why"] != "no_record_for_route" for row in asked["not_checked"]):
         return asked
     return {**others, "not_checked": asked["not_checked"]}
+
+
+def _asked_sums(readings: Sequence[Reading], known: list[Patient], records: Records) -> tuple[list[sums.Ask], Reading]:
+    """The calculators that the last message asks for, else those of an earlier one that the later ones answer.
+
+    Returns:
+        The calculators, and the text to read their inputs from: `over 12 hours` belongs to the question before it.
+    """
+    for back, reading in enumerate(reversed(readings)):
+        wanted = sums.asked(reading)
+        if wanted and (back == 0 or len(known) < 2):
+            text = "\n".join(one.text for one in readings[len(readings) - 1 - back :])
+            return wanted, read(text, records) if back else reading
+        if wanted or reading.medications or reading.exposures or reading.signs:
+            break
+    return [], readings[-1] if readings else Reading("")
+
+
+def _whose_sums(
+    question: Reading, readings: Sequence[Reading], places: list[int | None], known: list[Patient]
+) -> list[sums.Whose]:
+    """The animals that a question is computed for."""
+    own = {place: index for index, place in reversed([*enumerate(places)]) if place is not None}
+    if question is readings[-1] and own:
+        return [sums.Whose(index, place, known[place]) for place, index in sorted(own.items())]
+    alone = 0 if len(known) == 1 else None
+    return [sums.Whose(0 if question.animals else None, alone, _of(alone, known))]
 
 
 _DIFFERENTIALS = vocabulary("ddx ddxs ddxes differential differentials diagnosis diagnoses dx ruleouts")

@@ -133,6 +133,31 @@ def test_values_of_the_donor_are_not_the_patients(clinic: Clinic) -> None:
     assert [(row["analyte"], row["value"], row["flag"]) for row in facts.analytes] == [("pcv", 12, "LL")]
 
 
+def of_turns(clinic: Clinic, *questions: str) -> Facts:
+    messages = tuple(Message("user", (Text(question),)) for question in questions)
+    return clinic.facts_for(Ask(CALLER, "vetx-23", messages))
+
+
+def test_an_answer_to_what_was_asked_belongs_to_the_question_before(clinic: Clinic) -> None:
+    facts = of_turns(clinic, "fluids for a 20 kg dog, 8 % dehydrated, 60 ml/kg/day", "over 12 hours")
+    weighed = of_turns(clinic, "RER of a dog?", "he weighs 16 kg")
+
+    assert [row["result"]["value"] for row in sums(facts)] == [183.333]
+    assert [row["result"]["value"] for row in sums(weighed)] == [560]
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        ("RER of a 16 kg dog?", "now he had 3 seizures"),
+        ("RER of a 16 kg dog?", "and the dose of meloxicam?"),
+        ("RER of my 16 kg dog and my 4 kg cat?", "thanks"),
+    ],
+)
+def test_a_sum_is_not_done_again_when_the_talk_has_moved_on(turns: tuple[str, str], clinic: Clinic) -> None:
+    assert sums(of_turns(clinic, *turns)) == []
+
+
 def test_a_sum_leaves_no_room_for_differentials(clinic: Clinic) -> None:
     facts = facts_of(clinic, "fluids for a vomiting 20 kg dog, 8 % dehydrated")
 
