@@ -202,6 +202,7 @@ class Lexicon:
         harmless_words: words that the guard has looked up before and that begin no name.
         starters: words that it has looked up and that begin a name of several words -> what may follow.
         harmless_pieces: what stands between two spaces and means nothing to the guard, marks and all.
+        harmless_pairs: words that begin names, with what followed them and made no name.
         dull: words that the reader has looked up before and that say nothing on their own or as the first of several.
     """
 
@@ -216,6 +217,7 @@ class Lexicon:
     starters: dict[str, Node]
     dull: set[str]
     harmless_pieces: set[str]
+    harmless_pairs: set[tuple[str, str]]
 
 
 FREQUENCIES: dict[str, tuple[int, int] | None] = {
@@ -543,7 +545,7 @@ def build(records: Records) -> Lexicon:
         _enter(hazards, _words(advice), Term("advice", advice))
     starts = {word[:size] for word in hazards for size in range(1, len(word) + 1)}
     heads = frozenset(word[:4] for word in fuzzy)
-    return Lexicon(root, signs, near, heads, hazards, frozenset(starts), {}, set(), {}, set(), set())
+    return Lexicon(root, signs, near, heads, hazards, frozenset(starts), {}, set(), {}, set(), set(), set())
 
 
 _ADVICE = (

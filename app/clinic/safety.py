@@ -345,6 +345,7 @@ def alerted(records: Records) -> Lexicon:
         harmless_words=set(),
         starters={},
         harmless_pieces=set(),
+        harmless_pairs=set(),
     )
     _ALERTED.append((calm, made))
     del _ALERTED[:-4]
@@ -445,11 +446,12 @@ class SafetyGuard:
         if self._mid or self._dot or self._listens:
             return 0
         pieces = folded(text).split(" ")
-        harmless = self._known.harmless_pieces
-        size = 0
-        for place in range(len(pieces) - 1):  # the last one may go on
+        harmless, pairs = self._known.harmless_pieces, self._known.harmless_pairs
+        size, last = 0, len(pieces) - 1  # the last one may go on
+        for place in range(last):
             piece = pieces[place]
-            if piece and piece not in harmless and self._is_suspect(piece, pieces, place):
+            known = not piece or piece in harmless or (place + 1 < last and (piece, pieces[place + 1]) in pairs)
+            if not known and self._is_suspect(piece, pieces, place):
                 self._at_suspect = True
                 break
             size += len(piece) + 1
@@ -475,8 +477,13 @@ class SafetyGuard:
             return False
         if words != [piece] or self._starter(piece) is None or place + 2 >= len(pieces):
             return True  # what follows a name's first word decides, and may not have come whole yet
-        first = TOKEN.match(pieces[place + 1])
-        return first is None or self._may_begin(piece, first[0])
+        following = pieces[place + 1]
+        first = TOKEN.match(following)
+        if first is None or self._may_begin(piece, first[0]):
+            return True
+        if len(following) <= _CACHED_CHARACTERS_MAX and len(self._known.harmless_pairs) < _CACHED_WORDS_MAX:
+            self._known.harmless_pairs.add((piece, following))
+        return False
 
     def _pass(self, text: str, last: bool) -> tuple[str, str, bool]:
         """Words that mean nothing here; then what is left, and whether that begins what must be held."""
