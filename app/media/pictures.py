@@ -52,6 +52,7 @@ class Pictures:
         """
         if len(urls) > PICTURES_MAX:
             raise _too_many(urls[PICTURES_MAX].param)
+        self.processes.check_room()
         uploads = [await _read(url) for url in urls]
         done: dict[tuple[bytes, int | None], tuple[Picture, ...]] = {}
         files: list[tuple[Picture, ...]] = []

@@ -176,6 +176,15 @@ class Processes:
         self._refills: set[asyncio.Task[Any]] = set()
         self._closed = False
 
+    def check_room(self) -> None:
+        """Refuse now what would be refused anyway, before anything is done for it.
+
+        Raises:
+            Unavailable: too much is waiting already.
+        """
+        if self._waiting >= self._waiting_max:
+            raise _too_many()
+
     async def ask(self, head: Json, payload: bytes) -> tuple[Json, bytes]:
         """The answer of whichever process is free next.
 
@@ -184,9 +193,8 @@ class Processes:
             Died: a process ended over it.
             Unavailable: too much is waiting already.
         """
-        full = self._waiting >= self._waiting_max
-        heavy = self._waiting > 0 and self._waiting_bytes + len(payload) > self._waiting_bytes_max
-        if full or heavy:
+        self.check_room()
+        if self._waiting > 0 and self._waiting_bytes + len(payload) > self._waiting_bytes_max:
             raise _too_many()
         self._waiting += 1
         self._waiting_bytes += len(payload)

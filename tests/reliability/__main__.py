@@ -7,10 +7,10 @@ import asyncio
 import sys
 from types import ModuleType
 
-from tests.reliability import drain, exact, kill_database, kill_worker, leave, limits, upstream
+from tests.reliability import drain, exact, kill_database, kill_worker, leave, limits, pictures, upstream
 from tests.reliability.running import Claims
 
-COMMANDS: tuple[ModuleType, ...] = (exact, leave, kill_worker, kill_database, upstream, drain, limits)
+COMMANDS: tuple[ModuleType, ...] = (exact, leave, kill_worker, kill_database, upstream, drain, limits, pictures)
 
 
 def main(arguments: list[str] | None = None) -> int:
