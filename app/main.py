@@ -29,7 +29,7 @@ from app.base.settings import Settings, read_settings
 from app.billing.ledger import Wallet
 from app.billing.tokens import Tokens, load_encoding
 from app.billing.usage import Reports
-from app.clinic import Clinic, open_clinic
+from app.clinic import Clinic, open_clinic, tools
 from app.engines import Catalogue, load, open_engines, resolve_upstream_models
 from app.media import Pictures, Recognition
 from app.storage.engine import Database
@@ -84,6 +84,7 @@ async def read_catalogue(settings: Settings) -> Catalogue:
             upstream_model=settings.upstream_model,
             upstream_vision_model=settings.upstream_vision_model,
             upstream_vision=settings.upstream_vision,
+            upstream_tools=settings.upstream_tools,
         )
     )
 
@@ -136,6 +137,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     async with AsyncExitStack() as stack:
         clinic, vocabulary = what_never_changes()
         catalogue = await read_catalogue(settings)
+        if any(model.tools for model in catalogue.models.values()):
+            tools.warm_up()
         tokens = Tokens(vocabulary)
         stack.callback(tokens.close)
         database = await Database.open(settings.database_url)

@@ -82,6 +82,7 @@ def whole(turn: Turn, house: House) -> Json:
     shape = known_before(turn, house)
     safety = shape.get("safety")
     if safety is not None:
+        shape["calculations"] += [row for row in turn.calculations if row not in shape["calculations"]]
         safety["interventions"] = [_intervention(intervention) for intervention in turn.interventions]
         safety["not_checked"] = [*safety["not_checked"], *turn.not_checked]
     return shape

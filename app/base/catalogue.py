@@ -35,6 +35,7 @@ class Model:
         modalities: of `text`, `image`.
         meter: who counts the tokens.
         sees_pictures: pictures go on to the engine; else they are only described in words.
+        tools: its engine can call tools, so ours are offered to it.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Model:
     meter: Literal["service", "upstream"] = "service"
     fallback: str = ""
     sees_pictures: bool = False
+    tools: bool = False
 
     @property
     def veterinary(self) -> bool:

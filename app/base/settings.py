@@ -36,6 +36,9 @@ class Settings(BaseModel):
     upstream_model: str | None = Field(None, description="Its model for vetx-23.")
     upstream_vision_model: str | None = Field(None, description="Its model for vetx-23-vision.")
     upstream_vision: bool = Field(False, description="Pictures go on to VETX_UPSTREAM_MODEL.")
+    upstream_tools: bool = Field(
+        False, description="The clinic's tools are offered to the models of VETX_UPSTREAM_URL."
+    )
     catalog: Path | None = Field(None, description="A TOML file of further upstreams and models.")
 
     @field_validator("database_url", "migration_url")

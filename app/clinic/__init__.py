@@ -92,9 +92,9 @@ class Clinic:
             ask.messages, ask.patients, ask.audience, law, ask.language, self.records, today, self.formulas, written
         )
 
-    def render_prompt(self, facts: Facts, has_pictures: bool) -> str:
+    def render_prompt(self, facts: Facts, has_pictures: bool, has_tools: bool = False) -> str:
         """Our system message: fixed rules, these animals' rules, then what was read and computed."""
-        return render_prompt(facts, self._prompts, has_pictures)
+        return render_prompt(facts, self._prompts, has_pictures, has_tools)
 
     def animal_named(self, species: str | None, breed: str | None) -> Json:
         """Species and breed by the records' names; None for words that no record knows."""

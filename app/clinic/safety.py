@@ -43,7 +43,7 @@ RULES_MAX = 24
 _NAMED_MAX = 4
 _FITTING_MAX = 8
 NEEDS_MAX = 6
-PROMPT_FILES = ("vetx", "vision", "owner", "clinician")
+PROMPT_FILES = ("vetx", "vision", "tools", "owner", "clinician")
 _RANKS = rules.RANKS
 
 
@@ -157,6 +157,7 @@ class Prompts:
 
     vetx: str
     vision: str
+    tools: str
     owner: str
     clinician: str
     version: str
@@ -178,7 +179,7 @@ def load_prompts(root: Path) -> Prompts:
     return Prompts(**found, version=version)
 
 
-def render_prompt(facts: Facts, prompts: Prompts, has_pictures: bool = False) -> str:
+def render_prompt(facts: Facts, prompts: Prompts, has_pictures: bool = False, has_tools: bool = False) -> str:
     """Our system message: fixed rules, the rules of these animals and drugs, then what was read and computed.
 
     The order keeps the longest unchanging part in front, so that an engine's prefix cache hits.
@@ -186,6 +187,8 @@ def render_prompt(facts: Facts, prompts: Prompts, has_pictures: bool = False) ->
     parts = [prompts.vetx, prompts.owner if facts.audience == "owner" else prompts.clinician]
     if has_pictures:
         parts.append(prompts.vision)
+    if has_tools:
+        parts.append(prompts.tools)
     if facts.language and facts.language != "en":
         parts.append(f"Answer in this language: {facts.language}.")
     if facts.jurisdiction:

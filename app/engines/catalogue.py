@@ -59,6 +59,7 @@ class _ModelRow(msgspec.Struct, forbid_unknown_fields=True):
     quota: Literal["wallet", "daily"] = "wallet"
     meter: Literal["service", "upstream"] = "service"
     fallback: str = ""
+    tools: bool = False
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,7 +77,9 @@ class Catalogue:
     def fallback_of(self, model: Model) -> Model | None:
         """Who answers where `model` can't: another model, the same one on the built-in engine, or nobody."""
         if model.fallback == "builtin":
-            return replace(model, engine="builtin", upstream="", upstream_model="", fallback="", sees_pictures=False)
+            return replace(
+                model, engine="builtin", upstream="", upstream_model="", fallback="", sees_pictures=False, tools=False
+            )
         return self.models.get(model.fallback)
 
 
@@ -89,13 +92,15 @@ def load(
     upstream_model: str | None = None,
     upstream_vision_model: str | None = None,
     upstream_vision: bool = False,
+    upstream_tools: bool = False,
 ) -> Catalogue:
     """The shipped rows, those of `extra` added or in their place, and the vetx models moved to `upstream_url`.
 
     Args:
         extra: VETX_CATALOG.
         secrets: where the variables that `key_env` names are looked up; the environment, at the front door.
-        upstream_url, upstream_key, upstream_model, upstream_vision_model, upstream_vision: VETX_UPSTREAM_….
+        upstream_url, upstream_key, upstream_model, upstream_vision_model, upstream_vision, upstream_tools:
+            VETX_UPSTREAM_….
 
     Raises:
         BadData: a row is wrong; names file and key.
@@ -132,6 +137,7 @@ def load(
                     upstream=MAIN,
                     upstream_model=served_by or "",
                     sees_pictures=sees,
+                    tools=upstream_tools,
                 )
     for model in models.values():
         file, key = origin[model.id].split("\n")
@@ -238,6 +244,7 @@ def _model(row: _ModelRow) -> Model:
         meter=row.meter,
         fallback=row.fallback,
         sees_pictures=row.engine == "upstream" and "image" in row.modalities,
+        tools=row.engine == "upstream" and row.tools,
     )
 
 
@@ -250,6 +257,8 @@ def _check(model: Model, models: Mapping[str, Model], upstreams: Mapping[str, Up
         raise BadData(file, f"{key}.output_tokens_max", "it is above context_tokens")
     if "text" not in model.modalities:
         raise BadData(file, f"{key}.modalities", 'it lacks "text"')
+    if model.tools and not (model.veterinary and model.meter == "service"):
+        raise BadData(file, f"{key}.tools", 'only models named vetx-… with meter = "service" are offered our tools')
     seen = {model.id}
     fallback = model.fallback
     while fallback and fallback != "builtin":

@@ -25,6 +25,7 @@ from app.turns.forms import CallsPage, JsonPage
 from app.turns.house import House
 from app.turns.prepare import Ready, call_facts, prepare
 from app.turns.prompt import build_prompt
+from app.turns.tools import Rounds
 
 log = structlog.get_logger(__name__)
 READ_AHEAD_MAX = 64 * 1024
@@ -95,6 +96,11 @@ class Turn:
         return tuple(self._guard.not_checked) if self._guard is not None else ()
 
     @property
+    def calculations(self) -> tuple[Json, ...]:
+        """What our tools worked out for the model, beyond what was known before it spoke."""
+        return tuple(self._rounds.calculations) if self._rounds is not None else ()
+
+    @property
     def answer(self) -> str:
         """The words delivered so far."""
         return "".join(self._delivered)
@@ -130,12 +136,14 @@ class Turn:
         stream = self._house.engines.stream(self._prompt, self.model)
         try:
             async for delta in stream:
-                self._take(delta)
+                self._take(delta if self._rounds is None else self._rounds.hear(delta))
                 if self._ended:
                     break
                 if self._buffered_characters > READ_AHEAD_MAX:
                     self._drained.clear()
                     await self._drained.wait()
+            if not self._ended and await self._goes_on():
+                return True
             self._take_last()
             return False
         except (UpstreamError, UpstreamTimeout, Unavailable):
@@ -157,6 +165,9 @@ class Turn:
         if form is not None and facts is not None and self._guard is not None and self.model.engine != "builtin":
             second = self._house.clinic.guard(facts)
             self._page = JsonPage(form, self._guard, second, may_be_cut=bool(stops))
+        self._rounds: Rounds | None = None
+        if self.ready.offer is not None and facts is not None and self.model.tools:
+            self._rounds = Rounds(self.ready.offer, facts, self._house.clinic)
 
     def _turn_to_fallback(self) -> bool:
         """Let the model's fallback answer instead; False where there is none, or words are out already."""
@@ -200,12 +211,40 @@ class Turn:
     async def _try_whole(self) -> bool:
         """As `_try_stream`, for an answer that comes whole."""
         try:
-            self._take_whole(await self._house.engines.complete(self._prompt, self.model))
+            delta = await self._house.engines.complete(self._prompt, self.model)
+            if self._rounds is not None:
+                delta = self._rounds.hear(delta)
+            if self._rounds is None or not self._rounds.calls_ours:
+                self._take_whole(delta)
+                return False
+            self._take(delta)
+            if not self._ended and await self._goes_on():
+                return True
+            self._take_last()
         except (UpstreamError, UpstreamTimeout, Unavailable):
             if not self._turn_to_fallback():
                 raise
             return True
         return False
+
+    async def _goes_on(self) -> bool:
+        """Answer what the engine asked our tools; True where it is to be asked again, with their answers."""
+        if self._rounds is None or not self._rounds.calls_ours:
+            return False
+        room = self.bill.output_tokens - self._meter.count()
+        said = self._first_token_ms is not None
+        following = await self._rounds.following(self._prompt, self.model, self.finish_reason, room, said=said)
+        if following is None:
+            if self.finish_reason == "tool_calls" and not self._rounds.calls_callers:
+                self.finish_reason = "stop"
+            return False
+        self.finish_reason = None
+        if self._rounds.said.strip():
+            held = self._stops.finish() if self._stops is not None else ""
+            self._let_out(self._guarded(f"{held}\n\n"))
+        self._rounds.begin()
+        self._prompt = following
+        return not self._ended
 
     def _take(self, delta: Delta) -> None:
         self._usage = delta.usage or self._usage

@@ -19,6 +19,7 @@ from app.clinic import Clinic
 from app.media import described, file_says
 from app.turns.forms import Form, form_of
 from app.turns.house import House
+from app.turns.tools import Offer, room_for, wants_tools
 
 SPARE_TOKENS = 16
 """A meter that is exactly full ends an answer as cut."""
@@ -40,6 +41,7 @@ class Ready:
     system: str
     quote: Quote
     form: Form | None = None
+    offer: Offer | None = None
 
 
 async def prepare(ask: Ask, house: House) -> Ready:
@@ -83,7 +85,7 @@ async def prepare(ask: Ask, house: House) -> Ready:
     if model.veterinary:
         written, unread = await _written(pictures, house)
         facts = await _assessed(ask, house.clinic.facts_for, ask, house.settings.jurisdiction, today, written)
-        system = house.clinic.render_prompt(facts, has_pictures)
+        system = house.clinic.render_prompt(facts, has_pictures, wants_tools(ask, model))
         pictures = tuple(_read(picture, facts, unread) for picture in pictures)
         if pictures:
             system = f"{system}\n\n## Pictures, as checked and measured\n{described(pictures)}"
@@ -99,7 +101,11 @@ async def prepare(ask: Ask, house: House) -> Ready:
     prompt_tokens = image_tokens + await house.tokens.count_ask(ask)
     overhead = await _overhead(system, model, prompt_tokens, house)
     quote = quote_for(await _roomy(model, form, house), prompt_tokens, ask.max_tokens, overhead)
-    return Ready(ask, model, facts, pictures, messages, prompt_tokens, image_tokens, system, quote, form)
+    offer = None
+    if facts is not None and wants_tools(ask, model):
+        spare = model.context_tokens - prompt_tokens - overhead - quote.output_tokens
+        offer = room_for(ask, facts, spare, house.tokens)
+    return Ready(ask, model, facts, pictures, messages, prompt_tokens, image_tokens, system, quote, form, offer)
 
 
 async def _roomy(model: Model, form: Form | None, house: House) -> Model:

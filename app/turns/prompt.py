@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.base.catalogue import Bill, Model
 from app.base.messages import Prompt
 from app.turns.prepare import Ready
+from app.turns.tools import tokens_for_a_round
 
 TEMPERATURE_DEFAULT = 0.7
 """Of the vetx models, where the caller names none."""
@@ -19,13 +20,17 @@ def build_prompt(ready: Ready, model: Model, bill: Bill) -> Prompt:
     extra, form = ask.passthrough, ready.form
     if form is not None and (wanted := form.response_format()) is not None:
         extra = {**extra, "response_format": wanted}
+    max_tokens = bill.output_tokens
+    if ready.offer is not None and model.tools:
+        extra = {**extra, "tools": [*extra.get("tools", ()), *ready.offer.tools]}
+        max_tokens = tokens_for_a_round(max_tokens, model)
     return Prompt(
         model=ready.model.id,
         upstream_model=model.upstream_model or model.id,
         system=ready.system,
         messages=ready.messages,
         facts=ready.facts,
-        max_tokens=bill.output_tokens,
+        max_tokens=max_tokens,
         temperature=temperature,
         stop=() if form is not None and form.document is not None else ask.stop,
         extra=extra,

@@ -146,6 +146,23 @@ def test_pictures_go_on_where_a_vision_model_is_named_or_vision_is_on() -> None:
     assert (same.upstream_model, same.sees_pictures) == ("m", True)
 
 
+def test_tools_are_off_until_somebody_says_that_the_model_can_call_them(tmp_path: Path) -> None:
+    def vetx(more: str = "") -> str:
+        return UPSTREAM + MODEL.replace('"other"', '"vetx-23"') + more
+
+    assert not load(written(tmp_path, vetx())).models["vetx-23"].tools
+    assert load(written(tmp_path, vetx("tools = true\n"))).models["vetx-23"].tools
+    assert not load(upstream_url="http://x", upstream_model="m").models["vetx-23"].tools
+    assert load(upstream_url="http://x", upstream_model="m", upstream_tools=True).models["vetx-23-vision"].tools
+    builtin = load(written(tmp_path, vetx('tools = true\nfallback = "builtin"\n')))
+    other = builtin.fallback_of(builtin.models["vetx-23"])
+    assert other is not None
+    assert not other.tools
+    for wrong in (vetx('tools = true\nmeter = "upstream"\n'), UPSTREAM + MODEL + "tools = true\n"):
+        with pytest.raises(BadData, match=r"model\[0\]\.tools"):
+            load(written(tmp_path, wrong))
+
+
 def lists(*rows: dict[str, Any], status: str = "200 OK") -> Any:
     async def behave(exchange: Exchange) -> None:
         assert exchange.head.startswith("GET /v1/models ")
