@@ -86,20 +86,19 @@ class _Effect(NamedTuple):
     """What a finding means for every condition that it means anything for.
 
     Attributes:
-        places: of the conditions, each with the weight that the finding has there. points: by that weight.
+        places: of the conditions, each with the weight that the finding has there. points: what it adds to their fit.
     """
 
     one: Given
     speaks_for: bool
     places: Mapping[int, str]
-    points: Mapping[str, int]
+    points: Mapping[int, int]
     text: str
 
     def on(self, place: int) -> _Reason:
         """For one of them."""
-        weight = self.places[place]
-        one = self.one
-        return _Reason(self.points[weight], self.speaks_for, one.kind, one.name, weight, one.direction, self.text)
+        weight, one = self.places[place], self.one
+        return _Reason(self.points[place], self.speaks_for, one.kind, one.name, weight, one.direction, self.text)
 
 
 @dataclass(slots=True)
@@ -202,13 +201,10 @@ def weigh(patient: Patient, given: Sequence[Given], poisons: Iterable[str], reco
     told: dict[int, int] = dict.fromkeys(exposed, 0)
     effects = [effect for one in given for effect in _effects(one, of)]
     for effect in effects:
-        points = effect.points
-        for place, weight in effect.places.items():
-            fit[place] = fit.get(place, 0) + points[weight]
+        _add(fit, effect.points)
         if effect.speaks_for:
-            for place, weight in effect.places.items():
-                explained[place] = explained.get(place, 0) + 1
-                told[place] = told.get(place, 0) + _WEIGHTS[weight]
+            _add(explained, dict.fromkeys(effect.places, 1))
+            _add(told, of.told[effect.one.key])
     breeds = _breeds_of(patient)
     unknown: dict[int, list[Json]] = {}
     ruled_out = []
@@ -249,27 +245,36 @@ def weigh(patient: Patient, given: Sequence[Given], poisons: Iterable[str], reco
     )
 
 
+def _add(sums: dict[int, int], more: Mapping[int, int]) -> None:
+    if not sums:
+        sums.update(more)
+        return
+    for place, points in more.items():
+        sums[place] = sums.get(place, 0) + points
+
+
 def _effects(one: Given, of: _OfSpecies) -> Iterable[_Effect]:
     """What a finding speaks for and against."""
     key = one.key
     if one.direction not in ("absent", "normal"):
-        worth = next((times for most, times in _SHARED if of.shares.get(key, 0) <= most), 1)
         if places := of.carriers.get(key):
-            points = {weight: value * worth for weight, value in _WEIGHTS.items()}
-            yield _Effect(one, True, places, points, "{name}" if one.kind == "sign" else f"{one.direction} {{name}}")
+            text = "{name}" if one.kind == "sign" else f"{one.direction} {{name}}"
+            yield _Effect(one, True, places, of.gained[key], text)
         if places := of.contrary.get(key):
-            yield _Effect(one, False, places, {"": -6}, "{name} speaks against it")
+            yield _Effect(one, False, places, dict.fromkeys(places, -6), "{name} speaks against it")
         other = _other(one.direction)
         if other and (wrong := of.carriers.get((one.name, other))):
             places = {place: "" for place in wrong if not of.says(place, key)}
-            yield _Effect(one, False, places, {"": -3}, f"{{name}} is {one.direction}, expected {other}")
+            yield _Effect(
+                one, False, places, dict.fromkeys(places, -3), f"{{name}} is {one.direction}, expected {other}"
+            )
     elif one.kind == "sign":
         if places := of.carriers.get((one.name, "")):
-            yield _Effect(one, False, places, _AGAINST_ABSENT, "no {name}")
+            yield _Effect(one, False, places, of.lost[one.name, ""], "no {name}")
     else:
         for other in ("high", "low"):
             if places := of.carriers.get((one.name, other)):
-                yield _Effect(one, False, places, _AGAINST_ABSENT, f"{{name}} is normal, expected {other}")
+                yield _Effect(one, False, places, of.lost[one.name, other], f"{{name}} is normal, expected {other}")
 
 
 class Weighed:
@@ -353,6 +358,7 @@ class _OfSpecies:
         conditions: in the records' order; a place is one's index in it.
         carriers: finding -> places of the conditions it speaks for, each with its weight.
         contrary: finding -> places of those that it speaks against.
+        told, gained, lost: finding -> its weight, what it adds to the fit, and what its absence takes, by place.
         of_toxin: toxin -> places of its poisonings. shares: how many conditions a finding speaks for, poisonings aside.
         picky, typical: places of conditions that not every animal can have, and that some have more than others.
         breeds: the breeds that mostly have a condition, folded.
@@ -363,6 +369,9 @@ class _OfSpecies:
         self.conditions = list(conditions)
         self.carriers: dict[Key, dict[int, str]] = {}
         self.contrary: dict[Key, dict[int, str]] = {}
+        self.told: dict[Key, dict[int, int]] = {}
+        self.gained: dict[Key, dict[int, int]] = {}
+        self.lost: dict[Key, dict[int, int]] = {}
         self.of_toxin: dict[str, list[int]] = {}
         self.shares: dict[Key, int] = {}
         self._said: set[tuple[int, Key]] = set()
@@ -383,6 +392,11 @@ class _OfSpecies:
         self.rank = {place: at for at, place in enumerate(order)}
         self.grave = [int(not row.cant_miss) for row in rows]
         self.poisonings = frozenset(place for place, row in enumerate(rows) if row.toxin)
+        for key, places in self.carriers.items():
+            worth = next((times for most, times in _SHARED if self.shares.get(key, 0) <= most), 1)
+            self.told[key] = {place: _WEIGHTS[weight] for place, weight in places.items()}
+            self.gained[key] = {place: points * worth for place, points in self.told[key].items()}
+            self.lost[key] = {place: _AGAINST_ABSENT[weight] for place, weight in places.items()}
         self.breeds = [frozenset(map(fold, row.signalment.breeds)) for row in rows]
         nobody = Signalment()
         self.picky = frozenset(at for at, row in enumerate(rows) if row.only != nobody)
