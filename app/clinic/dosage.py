@@ -48,6 +48,8 @@ UNITS = vocabulary(
     "gramo gramos gramme grammes miligramos miligramo milligramm mikrogramm microgramos milligrammes"
 )
 PIECES = vocabulary("tablet tablets tab tabs pill pills capsule capsules caplet caplets tabletas tabletten comprimidos")
+_PRODUCTS = PIECES | {"ml", "mls", "cc", "ccs", "%", "percent", "tab", "cap"}
+"""Without one of these words nothing is said of a product's strength."""
 _MG = {"mg": Decimal(1), "ug": Decimal("0.001"), "g": Decimal(1000)}
 _ACTIVE = frozenset(("[IU]", "mEq", "mmol"))
 _BODIES = frozenset(("kg", "lb", "st", "oz"))
@@ -91,11 +93,13 @@ def stated(
     if not figures:
         return []
     strengths: dict[int, tuple[Decimal, str, str]] = {}
-    for at, one in enumerate(figures):
-        strong = _strength(words, one)
-        if strong is not None:
-            strengths[at] = strong
-    pieces = any(one.dimension == "piece" and words[one.end - 1] in PIECES for one in figures)
+    pieces = False
+    if not _PRODUCTS.isdisjoint(words):
+        for at, one in enumerate(figures):
+            strong = _strength(words, one)
+            if strong is not None:
+                strengths[at] = strong
+        pieces = any(one.dimension == "piece" and words[one.end - 1] in PIECES for one in figures)
     found: list[tuple[Figure, tuple[str, ...], Decimal, str, tuple[str, ...]]] = []
     owned: set[int] = set()
     for at, one in enumerate(figures):
@@ -230,8 +234,9 @@ def _events(
             after = words[one.end + 1 : one.end + 4]
             if not _DAYS.isdisjoint(after) or after[:1] in (["daily"], ["taglich"]):
                 found.append((one.start, Decimal(24) / one.value))
-    found += [(place, Decimal(_FOLD[word])) for place, word in enumerate(words) if word in _FOLD]
-    return sorted(found)
+    if not _FOLD.keys().isdisjoint(words):
+        found += [(place, Decimal(_FOLD[word])) for place, word in enumerate(words) if word in _FOLD]
+    return sorted(found) if len(found) > 1 else found
 
 
 def _said(

@@ -13,7 +13,7 @@ from app.clinic.check import PerKg, within_limit
 from app.clinic.dosage import UNITS, Named, Said, every, stated
 from app.clinic.lexicon import COMMON_BREED_WORDS, Places, Term, lexicon, misspelt, scan, vocabulary
 from app.clinic.patient import Patient, PatientShape, normalise
-from app.clinic.reading import read
+from app.clinic.reading import NUMERIC, read
 from app.clinic.records import DoseRecord, Drug, Records, RuleRecord, Source, Threshold, Toxin
 from app.clinic.tone import (
     ADDED,
@@ -144,6 +144,7 @@ class _Case:
         self.kinds: dict[str, Patient] = {}
         self.taken: dict[int, tuple[Drug, ...]] = {}
         self.forbidden: dict[tuple[Any, ...], RuleRecord | None] = {}
+        self.bounds: dict[tuple[str, int, str, str | None], _Bound | None] = {}
 
 
 class _Limit(NamedTuple):
@@ -155,13 +156,27 @@ class _Limit(NamedTuple):
     daily: Decimal | None
 
 
+class _Bound(NamedTuple):
+    """What records of a route allow per kg together: the least, the row of the most, and the most in a day.
+
+    Attributes:
+        daily_known: over the rows that say how often, and the single dose of the others.
+        daily: None where one of them doesn't say how often.
+    """
+
+    low: Decimal
+    most: _Limit
+    daily_known: Decimal
+    daily: Decimal | None
+
+
 class _Kept:
     """What was worked out from one set of records, kept for the next request."""
 
     def __init__(self, records: Records) -> None:
         self.records = records
         self.cases: dict[tuple[str | None, str], _Case] = {}
-        self.limits: dict[tuple[str, str | None, Decimal | None, str], tuple[_Limit, ...]] = {}
+        self.by_dose: dict[str, bool] = {}
         self.heads: dict[str, _Head | None] = {}
         self.of_class: dict[str, Drug] = {}
         for drug in records.drugs.values():
@@ -235,8 +250,7 @@ class Judge:
                 return advice, None
         if self.alert and not asks and not said.bag.isdisjoint(ALERTING) and reassures(text):
             return self._delay(text), None
-        carried = self._carried(said, text, asks)
-        doses = self._stated(said, carried)
+        doses = self._stated(said, text, asks)
         if not said.spots and not doses:
             if not UNITS.isdisjoint(said.bag):
                 self._unknown(said)
@@ -571,7 +585,9 @@ class Judge:
         A rule of medicine goes before a law, which may not be that of the reader's country.
         """
         single = dose.single if dose is not None and dose.unit == "mg" else None
-        key = (drug.generic, id(target), dose, route, beside, EXCEPTIONS.intersection(words))
+        matters = dose is not None and self._dose_matters(drug)
+        figures = (dose.single, dose.daily, dose.unit) if matters and dose is not None else None
+        key = (drug.generic, id(target), figures, route, beside, EXCEPTIONS.intersection(words))
         forbidden = self._case.forbidden
         if key not in forbidden:
             if len(forbidden) >= _LIMITS_MAX:
@@ -607,6 +623,15 @@ class Judge:
                 holding, key=lambda rule: (rules.RANKS[rule.severity], bool(rule.trigger.jurisdiction)), default=None
             )
         return forbidden[key]
+
+    def _dose_matters(self, drug: Drug) -> bool:
+        """Whether some rule on a drug holds from, or below, a certain dose."""
+        known = self._kept.by_dose.get(drug.generic)
+        if known is None:
+            every_rule = rules.of_drug(drug, self._records)
+            known = any(rule.limit is not None or rule.except_dose_below is not None for rule in every_rule)
+            self._kept.by_dose[drug.generic] = known
+        return known
 
     def _caution(self, drug: Drug, target: Patient, here: _Here) -> RuleRecord | None:
         """The gravest caution on a drug that words wave aside: `no monitoring is needed`."""
@@ -664,11 +689,15 @@ class Judge:
 
     # -- doses
 
-    def _stated(self, said: _Sentence, carried: tuple[str, ...]) -> list[Said]:
+    def _stated(self, said: _Sentence, text: str, asks: bool) -> list[Said]:
         """The doses that the sentence states."""
         if UNITS.isdisjoint(said.bag):
             return []
         named = [Named(spot.start, spot.end, spot.drugs) for spot in said.spots if spot.drugs]
+        first = named[0].start if named else len(said.words)
+        carried: tuple[str, ...] = ()
+        if any(word in NUMERIC or "0" <= word[0] <= "9" for word in said.words[:first]):
+            carried = self._carried(said, text, asks)
         if not named and not carried:
             return []
         animals = [place for place, _ in (*said.species, *said.denied)]
@@ -701,39 +730,44 @@ class Judge:
             if target.weight_kg is None:
                 self._not_cleared(drug.generic, "missing_weight")
             return None
-        limits = self._limits(drug, target, dose.unit + ("/h" if said.rate else ""))
-        if not limits:
+        bound = self._bound(drug, target, dose.unit + ("/h" if said.rate else ""), said.route)
+        if bound is None:
             if not any(row.species == target.species_name for row in drug.doses) and target.species is not None:
                 self._not_cleared(drug.generic, "no_record_for_species")
             return None
-        routed = [one for one in limits if dosing.same_route(one.row, said.route)] or limits
-        low = min(one.low for one in routed)
-        most = max(routed, key=_high)
-        high = max(_most_daily(one) for one in routed) if said.daily else most.high
+        low, most = bound.low, bound.most
+        high = bound.daily_known if said.daily else most.high
         if (dose.single >= low * _SLIP and dose.single > high * _ABOVE) or dose.single > high * _FAR_ABOVE:
             return self._too_much(drug, target, low, most, dose.unit, said, "dose-tenfold", "at many times the dose")
         if dose.single > high * _HIGH:
             return self._too_much(drug, target, low, most, dose.unit, said, "dose-high", "at more than twice the dose")
-        known = dose.daily is not None and all(one.daily is not None for one in routed)
-        if known and dose.daily is not None and dose.daily > max(_most_daily(one) for one in routed) * _HIGH:
+        if dose.daily is not None and bound.daily is not None and dose.daily > bound.daily * _HIGH:
             return self._too_much(drug, target, low, most, dose.unit, said, "dose-too-often", "more often than is")
         return None
 
+    def _bound(self, drug: Drug, target: Patient, unit: str, route: str | None) -> _Bound | None:
+        """What may be given by a route, or by any where none of that one is on record; None: nothing is."""
+        bounds = self._case.bounds
+        key = (drug.generic, id(target), unit, route)
+        if key not in bounds:
+            if len(bounds) >= _LIMITS_MAX:
+                bounds.clear()
+            limits = self._limits(drug, target, unit)
+            routed = [one for one in limits if dosing.same_route(one.row, route)] or limits
+            bounds[key] = None if not routed else _Bound(
+                min(one.low for one in routed),
+                max(routed, key=_high),
+                max(_most_daily(one) for one in routed),
+                None if any(one.daily is None for one in routed) else max(_most_daily(one) for one in routed),
+            )  # fmt: skip
+        return bounds[key]
+
     def _limits(self, drug: Drug, target: Patient, unit: str) -> tuple[_Limit, ...]:
         """What the records of this species allow, comparable in `unit`/kg (`mg`, `[IU]`) or, for rates, `unit`/kg."""
-        weighs = target.weight_kg
-        kept = self._kept.limits
-        key = (drug.generic, target.species_name, weighs, unit)
-        found = kept.get(key)
-        if found is None:
-            body = dosing.body_of(weighs, target.species)
-            rows = [row for row in drug.doses if row.species == target.species_name]
-            made = [_rate(row, unit) if unit.endswith("/h") else _limit(row, body, unit) for row in rows]
-            found = tuple(one for one in made if one is not None)
-            if len(kept) >= _LIMITS_MAX:
-                kept.clear()
-            kept[key] = found
-        return found
+        body = dosing.body_of(target.weight_kg, target.species)
+        rows = [row for row in drug.doses if row.species == target.species_name]
+        made = [_rate(row, unit) if unit.endswith("/h") else _limit(row, body, unit) for row in rows]
+        return tuple(one for one in made if one is not None)
 
     def _too_much(
         self, drug: Drug, target: Patient, low: Decimal, most: _Limit, unit: str, said: Said, rule: str, how: str

@@ -390,6 +390,10 @@ class SafetyGuard:
 
     def feed(self, text: str) -> str:
         """What may go out now that `text` has come."""
+        held = self._held
+        if held and held[-1] not in _STOPS and len(held) + len(text) < HELD_BYTES_MAX and _END.search(text) is None:
+            self._held = held + text  # a sentence goes on
+            return ""
         if self._mid and text and not text[0].isalpha() and text[0] not in "'\u2019":
             self._mid = False
         if not (self._held or self._tail or self._mid or self._dot or self._listens):
