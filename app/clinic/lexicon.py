@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from app.clinic.records import Records
+from app.clinic.rules import CONDITIONS
 
 
 def vocabulary(words: str) -> frozenset[str]:
@@ -264,6 +265,8 @@ SEXES: dict[str, tuple[str | None, bool | None]] = {
     "castrado": (None, True), "castrada": (None, True), "castre": (None, True), "sterilisee": ("female", True),
     "esterilizada": ("female", True),
 }  # fmt: skip
+_ORGANS = {"kidney", "renal", "liver", "hepatic", "cardiac", "blocked", "fits"}
+"""Words of `CONDITIONS` that are no illness where they stand alone."""
 _SEX_NEEDS_CAPITALS = {"mi", "fi", "cm", "nm", "mc", "sf", "fn", "mn", "fs"}
 STATES: dict[str, str] = {
     "pregnant": "pregnant", "in foal": "pregnant", "in calf": "pregnant", "in lamb": "pregnant",
@@ -521,9 +524,13 @@ def build(records: Records) -> Lexicon:
             enter(name, Term("analyte", analyte.name), plurals=False)
     if "blood ph" in records.analytes:
         enter("ph", Term("analyte", "blood ph"), plurals=False)
-    for rule in records.rules:
-        for name in rule.trigger.condition:
-            enter(name.replace("_", " "), Term("condition", name), plurals=False)
+    conditions = {name for rule in records.rules for name in rule.trigger.condition}
+    for name in sorted(conditions):
+        enter(name.replace("_", " "), Term("condition", name), plurals=False)
+    for group in CONDITIONS:
+        if group & conditions:
+            for name in sorted(group - conditions - _ORGANS):
+                enter(name, Term("condition", name), plurals=False)
     _grammar(enter)
     signs: Node = {}
     for index, flag in enumerate(records.flags):

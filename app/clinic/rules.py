@@ -18,7 +18,7 @@ LABELS = {"absolute": "contraindicated", "high": "major", "moderate": "moderate"
 RANKS = {"absolute": 0, "high": 1, "moderate": 2, "info": 3}
 PRESUMED_FOOD = "it may be eaten one day, since nobody said that it will not"
 # Words for the same trouble; a rule and a patient meet when they share a group.
-_CONDITIONS: tuple[frozenset[str], ...] = tuple(
+CONDITIONS: tuple[frozenset[str], ...] = tuple(
     frozenset(group.split(","))
     for group in (
         "kidney disease,renal disease,chronic kidney disease,ckd,renal failure,kidney failure,renal insufficiency,"
@@ -30,7 +30,8 @@ _CONDITIONS: tuple[frozenset[str], ...] = tuple(
         "dehydration,dehydrated,hypovolemia,hypovolaemia,shock,hypotension,low blood pressure,hypovolemic",
         "seizures,seizure,epilepsy,epileptic,fits,seizure disorder,convulsions",
         "gastrointestinal ulcer,gi ulcer,gastric ulcer,stomach ulcer,gi bleeding,gastrointestinal bleeding,"
-        "melena,gastrointestinal disease,gi disease,gi ulceration,gastrointestinal ulceration",
+        "melena,gastrointestinal disease,gi disease,gi ulceration,gastrointestinal ulceration,gastric ulceration,"
+        "gastric ulcers,stomach ulcers,gi ulcers,peptic ulcer,gi bleed,gastric bleeding,stomach bleeding",
         "diabetes,diabetes mellitus,diabetic",
         "bleeding disorder,coagulopathy,von willebrand disease,vwd,von willebrand,thrombocytopenia,bleeding",
         "asthma,bronchoconstriction,feline asthma",
@@ -318,7 +319,7 @@ _folded = lru_cache(maxsize=1024)(fold)
 def _ways_to_say(wanted: tuple[str, ...]) -> frozenset[str]:
     """Every way to say one of the conditions that a rule names, between spaces."""
     names = frozenset(map(fold, wanted))
-    return frozenset(f" {word} " for word in names.union(*(group for group in _CONDITIONS if names & set(group))))
+    return frozenset(f" {word} " for word in names.union(*(group for group in CONDITIONS if names & set(group))))
 
 
 def finding(match: Match, drugs: list[str], audience: str) -> Json:
