@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.base.errors import BadData
 from app.base.messages import Ask, Caller, Facts, Message, Rule, Text, Triage
-from app.clinic import Clinic, safety, units
+from app.clinic import Clinic, judging, safety, units
 from app.clinic.patient import PatientShape, normalise
 from app.clinic.records import DoseRecord, Records
 from app.clinic.safety import HELD_BYTES_MAX, SafetyGuard, load_prompts, render_prompt, rules_for
@@ -542,6 +542,8 @@ def test_a_high_finding_is_marked_once_for_a_vet_and_replaced_for_an_owner(recor
         (DOG, "Make him vomit right away after the drain cleaner.", "emesis-contraindicated"),
         (DOG, WAITS, "emergency-delayed"),
         (DOG, "Use two tablespoons of table salt in water to make your dog vomit.", "toxin-salt"),
+        (DOG, "After the tea tree oil you can wait and see.", "toxin-tea-tree-oil"),
+        (DOG, "After the brodifacoum you can wait and see.", "toxin-anticoagulant-rodenticide"),
     ],
 )
 def test_advice_that_harms_without_a_drug_is_stopped_too(
@@ -620,6 +622,9 @@ def test_a_yes_in_quotation_marks_answers_the_question_before_it(records: Record
         (DOG | {"medications": ["selegiline"]}, "Fluoxetine 1 mg/kg PO q24h can be added without a washout.",
          "ssri-maoi"),
         (DOG | {"medications": ["carprofen"]}, "You can add a regular aspirin on top of his Rimadyl.", "nsaid-nsaid"),
+        (DOG, "Give carprofen 4.4 mg/kg by mouth six times a day.", "dose-too-often"),
+        (ON_STEROID, "There is no need to stop the carprofen.", "nsaid-corticosteroid"),
+        (DOG, "Doxorubicin 30 mg/m2 at a rate of 5 mg/kg/h, then carprofen 44 mg/kg.", "dose-tenfold"),
         (HORSE, "The monensin ration can also be fed to the horses.", "ionophore-horse"),
         (DOG | {"breed": "Great Dane", "age_months": 4}, "Enrofloxacin 5 mg/kg PO q24h has no effect on cartilage.",
          "fluoroquinolone-growing-dog"),
@@ -649,6 +654,8 @@ def test_a_wrong_dose_is_caught_wherever_it_stands(
         (DOG, "You wrote that he swallowed two carprofen tablets of 400 mg. That is 80 mg/kg."),
         (DOG, "Drug: carprofen\n- Dose: 4.4 mg/kg\n- Route: by mouth\n- Frequency: every 24 hours\n"),
         (DOG, "Use dopamine. Run it at 7 mcg/kg/min from the start."),
+        (DOG, "Carprofen runs at 2 mg/kg/h in no record."),
+        (CAT, "There is no need to give paracetamol."),
     ],
 )
 def test_figures_that_are_no_dose_of_that_drug_are_left_alone(
@@ -711,3 +718,25 @@ def test_urging_words_in_an_emergency_go_out_as_they_are(text: str, clinic: Clin
 
         assert through(guard, text, size) == text
         assert guard.interventions == []
+
+
+def test_what_is_remembered_of_requests_stays_within_its_bounds(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand different animals take no more room than a few, and each is judged as itself."""
+    judging._kept(records).cases.clear()
+    monkeypatch.setattr(judging, "_CASES_MAX", 2)
+    monkeypatch.setattr(judging, "_LIMITS_MAX", 1)
+    for weight in range(10, 20):
+        patient = {"species": "dog", "weight_kg": weight, "breed": "Collie"}
+        guard = SafetyGuard(facts(patient, jurisdiction="EU"), records, "clinician")
+        through(guard, f"Give carprofen {weight * 40} mg. Give meloxicam 0.1 mg/kg. Give ivermectin 0.3 mg/kg.", 9)
+
+        assert [row.rule for row in guard.interventions] == ["dose-tenfold", "ivermectin-mdr1"]
+    assert len(judging._kept(records).cases) <= 2
+
+
+def test_raisins_that_only_upset_are_made_light_of(records: Records) -> None:
+    guard = SafetyGuard(facts(DOG, audience="owner"), records, "owner")
+
+    assert "[Withheld" in through(guard, "Raisins merely cause a mild upset in dogs.", 5)
