@@ -244,17 +244,18 @@ class _Text:
 
     def _was_once(self, start: int, end: int) -> bool:
         """`had diarrhoea last week but is fine now`: over, where the sentence says both."""
-        return not _HAD.isdisjoint(self.words[max(0, start - 3) : start]) and any(
-            0 <= place - end <= _LIST_REACH and self.sentences[place] == self.sentences[start]
-            for place in self.well_again
-        )
+        at = bisect_left(self.well_again, end)
+        near = self.well_again[at : at + 1]
+        return bool(near) and not _HAD.isdisjoint(self.words[max(0, start - 3) : start]) and (
+            near[0] - end <= _LIST_REACH and self.sentences[near[0]] == self.sentences[start]
+        )  # fmt: skip
 
     def _dreamt(self, start: int, end: int) -> bool:
         """`is twitching in his sleep`: a dream, where nothing says that it can't be woken."""
-        return any(word.startswith(_DREAMT) for word in self.words[start:end]) and any(
-            place - start >= -_SLEEP_REACH and place - end <= _SLEEP_REACH
-            and self.sentences[place] == self.sentences[start]
-            for place in self.sleeps
+        at = bisect_left(self.sleeps, start - _SLEEP_REACH)
+        near = self.sleeps[at : at + 1]
+        return bool(near) and any(word.startswith(_DREAMT) for word in self.words[start:end]) and (
+            near[0] - end <= _SLEEP_REACH and self.sentences[near[0]] == self.sentences[start]
         )  # fmt: skip
 
     def _denied(self, start: int, end: int, own: frozenset[int]) -> bool:

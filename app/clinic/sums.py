@@ -308,14 +308,15 @@ def asked(reading: Reading) -> list[Ask]:
     return [ask for ask in found if names.isdisjoint(_BEFORE.get(ask.calculator, ()))][:SUMS_MAX]
 
 
-_OF_ANOTHER = frozenset(("donor", "donors", "normal", "target", "goal", "wanted", "desired", "bag"))
+_OF_ANOTHER = ("donor", "donors", "donor's", "normal", "target", "goal", "wanted", "desired", "bag")
+_BEFORE_MAX = 16
 
 
 def own_values(reading: Reading) -> Sequence[Measurement]:
     """The values that were measured in the patient: not `donor pcv 40`, `normal pcv 45`."""
     return [
         one for one in reading.analytes
-        if not reading.text[: one.span[0]].lower().rstrip().endswith(tuple(_OF_ANOTHER))
+        if not reading.text[max(0, one.span[0] - _BEFORE_MAX) : one.span[0]].lower().rstrip().endswith(_OF_ANOTHER)
     ]  # fmt: skip
 
 

@@ -1076,7 +1076,7 @@ def _asks(page: _Page, facts: Facts) -> None:
     rows += [row for answer in (*facts.exposures, *facts.doses) for row in _rows(answer, "needs")]
     asks: dict[str, str] = {}
     for row in rows:
-        if facts.audience == "owner" and row.get("field") == "drug":
+        if facts.audience == "owner" and row.get("field") in ("drug", "jurisdiction"):
             continue
         if row.get("field") in _NOT_NOW and (_unwell(facts) or (facts.audience == "owner" and not facts.findings)):
             continue
