@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import importlib.util
 import json
 import os
 import secrets
@@ -37,7 +38,7 @@ from app.api.shapes import usage as usage_shape
 from app.api.usage import UsageQuery, csv_of, report
 from app.base.clock import rfc3339, utc_now
 from app.base.errors import Refused, StartRefused, VetxError
-from app.base.messages import Caller
+from app.base.messages import Caller, PictureUrl
 from app.base.money import dollars, nano
 from app.base.settings import Settings, read_settings
 from app.billing.ledger import Wallet
@@ -57,6 +58,7 @@ from app.clinic.questions import (
     TriageBody,
 )
 from app.main import ROOT, configure_logging, open_house, read_catalogue
+from app.media import Pictures, Recognition
 from app.media.uploads import MEDIA_TYPES, real_format
 from app.storage import embedded, migrate
 from app.storage.engine import Database
@@ -858,10 +860,17 @@ _clinic_command("guard", GuardBody, words.describe_guard, method="guarded", read
 def evaluate(kinds: tuple[str, ...], more: tuple[str, ...], publish: bool, cases: Path | None, as_json: bool) -> None:
     """Measure the clinic on the published cases: a table against the goals, then every miss.
 
-    KINDS: dosing, contraindication, exposure, labs, triage, extraction, guard, guard_held_out; none: all.
+    KINDS: dosing, contraindication, exposure, labs, triage, extraction, guard, guard_held_out; none: all of these.
+    sheets, named alone, draws laboratory sheets, clean and photographed, and has them read; that takes minutes.
     """
-    from app.clinic import evaluation  # only here: the cases are no part of a running service
+    from app.clinic import evaluation, sheet_scoring  # only here: the cases are no part of a running service
 
+    if {*kinds, *more} == {"sheets"} and cases is None:
+        found = asyncio.run(_read_sheets())
+        if publish:
+            evaluation.publish_sheets(ROOT, found)
+        say(Given(as_json), found, sheet_scoring.describe(found))
+        return
     wanted = set(kinds) | set(more)
     if unknown := wanted - set(evaluation.KINDS):
         raise click.BadParameter(f"{', '.join(sorted(unknown))}: the kinds are {', '.join(evaluation.KINDS)}.")
@@ -877,6 +886,54 @@ def evaluate(kinds: tuple[str, ...], more: tuple[str, ...], publish: bool, cases
     if publish:
         evaluation.publish(ROOT, found)
     say(Given(as_json), found, evaluation.describe(found))
+
+
+async def _read_sheets() -> dict[str, Any]:
+    """Every drawn sheet sent through the checks, the reading and the clinic, as a request's picture goes."""
+    from app.clinic import sheet_scoring
+
+    drawing = _drawing()
+    room = open_clinic(ROOT)
+    pictures, recognition = Pictures(), Recognition()
+    scores = []
+    try:
+        for how, sheet, data in drawing.drawn():
+            url = f"data:image/{real_format(data)};base64,{base64.b64encode(data).decode()}"
+            checked = [picture for file in await pictures.check([PictureUrl(url, "sheet")]) for picture in file]
+            before = _processor_s(recognition.pids())
+            written, _ = await recognition.read(checked)
+            seconds = _processor_s(recognition.pids()) - before
+            read = room.sheet_of(written[0]) if written else None
+            scores.append(sheet_scoring.score(sheet.id, sheet.layout, how, sheet.species, sheet.cells, read, seconds))
+            click.echo(f"{sheet.id}, {how}: {seconds:.1f} s", err=True)
+    finally:
+        await recognition.close()
+        await pictures.close()
+    return sheet_scoring.summed(scores, room.ruleset, utc_now().date())
+
+
+def _processor_s(pids: list[int]) -> float:
+    """Processor time that these processes have used [s]."""
+    import psutil  # 50 ms that no other command needs
+
+    times = [psutil.Process(pid).cpu_times() for pid in pids]
+    return float(sum(one.user + one.system for one in times))
+
+
+def _drawing() -> Any:
+    """The program that draws the sheets; it is no part of the package.
+
+    Raises:
+        BadParameter: this is no checkout.
+    """
+    file = ROOT / "tests" / "evaluation" / "sheets" / "drawing.py"
+    spec = importlib.util.spec_from_file_location("vetx_sheets", file)
+    if spec is None or spec.loader is None or not file.exists():
+        raise click.BadParameter("sheets: the program that draws them is only in a checkout of the source.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @cli.command()

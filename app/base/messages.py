@@ -201,8 +201,8 @@ class Facts:
         analytes, patterns: rows of `labs`, each with `patient`; `flag` is None where nothing on record tells.
         differentials: of a question about signs, what they may be.
         vitals: rows of `triage`, each with `patient`: {name, value, unit, comparator, interval, flag, level, ...}.
-        sheets: laboratory sheets as read: {picture, patient, species, rows[]}; `picture` is None for a typed one. Rows
-            of `analytes` that come from a picture have its index as `picture`.
+        sheets: laboratory sheets as read: {picture, read_by, patient, species, rows[]}; `picture` is None for a typed
+            one, `read_by` recognition | text. Rows of `analytes` that come from a picture have its index as `picture`.
     """
 
     audience: Audience

@@ -19,6 +19,7 @@ from app.clinic.findings import VitalSaid, vital, vitals_said
 from app.clinic.formulas import Formulas
 from app.clinic.kept import kept_all
 from app.clinic.labs import Measured, judge
+from app.clinic.labsheets import LabSheet
 from app.clinic.lexicon import lexicon
 from app.clinic.patient import Patient, PatientShape, need, normalise
 from app.clinic.prescribing import DoseQuestion, prescribe
@@ -103,9 +104,10 @@ class Clinic:
         one = breeds[0] if len({row.species for row in breeds}) == 1 else None
         return {"species": kind.name if kind else one and one.species, "breed": one and one.name}
 
-    def is_sheet(self, written: Written) -> bool:
-        """Whether what stands in a picture is a laboratory sheet."""
-        return labsheets.printed(written.picture, written.words or written.text, self.records) is not None
+    def sheet_of(self, written: Written) -> LabSheet | None:
+        """The laboratory sheet that stands in a picture; None where none does."""
+        printed = labsheets.printed(written.picture, written.words or written.text, self.records)
+        return None if printed is None else printed.sheet
 
     def guard(self, facts: Facts) -> SafetyGuard:
         """A guard for one answer of any model."""

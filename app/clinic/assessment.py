@@ -933,7 +933,8 @@ def _table(
         needs.append(need("species", "the intervals on record differ by species", "What kind of animal is it?"))
     by_name = {row["analyte"]: row for row in answer["results"]}
     rows = [{**row.to_json(), "result": by_name.get(row.analyte) if row.sure else None} for row in sheet.rows]
-    return {**sheet.to_json(), "picture": printed.picture, "patient": place, "rows": rows}, answer
+    told = {"picture": printed.picture, "read_by": printed.how, "patient": place}
+    return {**sheet.to_json(), **told, "rows": rows}, answer
 
 
 def _vitals(

@@ -31,6 +31,7 @@ __all__ = [
     "load_cases",
     "measures",
     "publish",
+    "publish_sheets",
     "published",
     "put",
     "report",
@@ -248,10 +249,18 @@ def _key(line: Json) -> str:
 
 
 def publish(root: Path, found: Json) -> Path:
-    """Keep a result as the published one."""
+    """Keep a result as the published one, and what it did not measure of laboratory sheets as it stands there."""
     file = root / RESULT
+    before = published(root, "") or {}
+    found = {**found, **({"sheets": before["sheets"]} if "sheets" in before and "sheets" not in found else {})}
     file.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return file
+
+
+def publish_sheets(root: Path, found: Json) -> Path:
+    """Keep what was measured of laboratory sheets beside the rest that is published."""
+    before = json.loads((root / RESULT).read_text(encoding="utf-8"))
+    return publish(root, {**before, "sheets": found})
 
 
 def _line(kind: str, measure: str, goal: str, rows: Sequence[Outcome], figure: str, met: bool | None) -> Measure:

@@ -158,7 +158,7 @@ class Row:
             "comparator": self.comparator or None,
             "unit": self.unit,
             "reference": None
-            if self.low is None and self.high is None
+            if not _has_range(self)
             else {name: None if one is None else number(one) for name, one in (("low", self.low), ("high", self.high))},
             "flag": self.flag or None,
             "sure": self.sure,
@@ -205,20 +205,27 @@ class Printed:
     source: Sequence[Mapping[str, Any]] | str
     sheet: LabSheet
 
+    @property
+    def how(self) -> str:
+        """How its words were had: recognition | text."""
+        return "text" if isinstance(self.source, str) else "recognition"
+
     def read_for(self, species: str | None, records: Records) -> LabSheet:
         """The sheet of an animal of that species."""
-        return _read(self.source, records, species) or self.sheet
+        return _read(self.picture, self.source, records, species) or self.sheet
 
 
 def printed(picture: int | None, source: Sequence[Mapping[str, Any]] | str, records: Records) -> Printed | None:
     """The sheet that these words or this text make; None where they make none."""
-    sheet = _read(source, records, None)
+    sheet = _read(picture, source, records, None)
     return None if sheet is None else Printed(picture, source, sheet)
 
 
-def _read(source: Sequence[Mapping[str, Any]] | str, records: Records, species: str | None) -> LabSheet | None:
+def _read(
+    picture: int | None, source: Sequence[Mapping[str, Any]] | str, records: Records, species: str | None
+) -> LabSheet | None:
     if isinstance(source, str):
-        return read_typed(source, records, species)
+        return read_typed(source, records, species, by_hand=picture is None)
     return read_sheet(source, records, species)
 
 
@@ -234,8 +241,12 @@ def read_sheet(words: Iterable[Mapping[str, Any]], records: Records, species: st
     return _sheet(lines, records, species or named, named)
 
 
-def read_typed(text: str, records: Records, species: str | None = None) -> LabSheet | None:
-    """The sheet that somebody typed or pasted; None where it is none. Typed figures are no misreadings."""
+def read_typed(text: str, records: Records, species: str | None = None, *, by_hand: bool = True) -> LabSheet | None:
+    """The sheet that somebody typed or pasted, or that a document brings as text; None where it is none.
+
+    Args:
+        by_hand: nobody can have misread it. The text of a document may come from a scanner's own recognition.
+    """
     if text.count("\n") < ROWS_MIN - 1:
         return None
     lines = [
@@ -244,7 +255,7 @@ def read_typed(text: str, records: Records, species: str | None = None) -> LabSh
         if line
     ]
     named = _species(lines, records)
-    return _sheet(lines, records, species or named, named, typed=True)
+    return _sheet(lines, records, species or named, named, typed=by_hand)
 
 
 _Line = tuple[list[Word], bool]
@@ -428,9 +439,15 @@ def _sheet(
             found.append(made)
     flags = any(piece.kind == "flag" and piece.figure in "HL*" for _, pieces in found for piece in pieces)
     rows = [_flagged(row, flags=flags and not typed) for row, _ in found]
+    if not typed and any(_has_range(row) for row in rows):
+        rows = [replace(row, why="range") if row.sure and not _has_range(row) else row for row in rows]
     if len({row.analyte for row in rows}) < ROWS_MIN:
         return None
     return LabSheet(tuple(_once(rows)), named)
+
+
+def _has_range(row: Row) -> bool:
+    return row.low is not None or row.high is not None
 
 
 def _is_urine(line: list[Word], urine: bool) -> bool:
@@ -500,6 +517,9 @@ def _row(
     if not typed:
         why = why or ("" if all(piece.clear for piece in used) else "two_readings")
         why = why or ("faint" if any(piece.score < SCORE_MIN for piece in (*values[:1], *ranges)) else "")
+    before = rest[: rest.index(ranges[0])] if ranges else rest
+    if not typed and any(piece.kind == "word" and any(map(str.isdigit, piece.text)) for piece in before):
+        why = why or "range"
     why = why or _doubt(row, analyte, records, species, values[0], ranges, comma, typed=typed)
     return replace(row, why=why), rest
 
@@ -604,7 +624,7 @@ def _doubt(
             return "decimals"
         if ranges and max(wanted) != min(wanted) and _decimals(value.figure, comma) != max(wanted):
             return "decimals"
-    if row.low is not None or row.high is not None:
+    if _has_range(row):
         ends = (row.low, row.high)
         limits = [None if end is None else in_own_unit(analyte, end, unit, row.label) for end in ends]
         if others and not any(_is_near(analyte, limits, one) for one in others):
@@ -645,7 +665,7 @@ def _is_usual(analyte: Analyte, own: Decimal, interval: Interval) -> bool:
 
 def _flagged(row: Row, *, flags: bool) -> Row:
     """The row, unsure where its flag says something else than its range."""
-    if not row.sure or row.value is None or (row.low is None and row.high is None):
+    if not row.sure or row.value is None or not _has_range(row):
         return row
     below = row.low is not None and row.value < row.low and not row.comparator.startswith(">")
     above = row.high is not None and row.value > row.high and not row.comparator.startswith("<")

@@ -267,7 +267,8 @@ def _sheet_section(sheet: Mapping[str, Any]) -> str:
     if unsure:
         lines.append(f"not read surely, so ask for them and don't use them: {', '.join(unsure)}")
     where = f"the laboratory sheet in picture {sheet['picture'] + 1}"
-    return _section(f"Read from {where} by character recognition: say so, and ask to have it compared", lines)
+    how = "its own text" if sheet["read_by"] == "text" else "character recognition"
+    return _section(f"Read from {where} by {how}: say so, and ask to have it compared", lines)
 
 
 def _exposure_line(row: Mapping[str, Any]) -> str:

@@ -105,11 +105,11 @@ _ASKS_LIMB: Final = (
     "Is the paw warm and does it feel touch?",
 )
 _ASKS_ABOUT: Final = (
-    (("eye", "pupil", "blind"), _ASKS_EYE),
-    (("vomit", "diarrh", "stool", "blood in", "belly", "abdomen"), _ASKS_STOMACH),
+    (("eye", "pupil", "blind", "squint"), _ASKS_EYE),
+    (("vomit", "threw up", "diarr", "stool", "faeces", "poop", "blood in", "belly", "abdomen"), _ASKS_STOMACH),
     (("lame", "limp", "fracture", "leg", "broken"), _ASKS_LIMB),
 )
-_ASKS_RADIOGRAPH: Final = (
+_ASKS_IMAGING: Final = (
     "Which part and which views, and which side is marked left or right on the film itself?",
     "Is there a scale or a marker of known length on it? Without one nothing on it can be measured.",
     "What is the question: trauma, cough, vomiting, a limp, a control of something known?",
@@ -135,7 +135,8 @@ def in_words(prompt: Prompt) -> str:
         page.say(_CAN)
         page.say(_about_us(owner=facts.audience == "owner"))
     else:
-        _assessment(page, facts, pictures)
+        told = " ".join(message.text for message in prompt.messages if message.role == "user")
+        _assessment(page, facts, pictures, told)
     return page.text()
 
 
@@ -162,7 +163,7 @@ def _is_a_sum(facts: Facts, triage: Triage) -> bool:
     )
 
 
-def _assessment(page: _Page, facts: Facts, pictures: list[Picture]) -> None:
+def _assessment(page: _Page, facts: Facts, pictures: list[Picture], told: str) -> None:
     owner = facts.audience == "owner"
     pressing = facts.triage is not None and facts.triage.level in ("emergency", "urgent")
     if not pressing:
@@ -172,8 +173,7 @@ def _assessment(page: _Page, facts: Facts, pictures: list[Picture]) -> None:
     if facts.triage is not None and facts.triage.level == "urgent":
         _forbidden(page, facts)
     _understood(page, facts)
-    for picture in pictures:
-        _picture(page, facts, picture)
+    _pictures(page, facts, pictures, told)
     for answer in filter(_happened, facts.exposures):
         _exposure(page, facts, answer, owner)
     _findings(page, facts, owner)
@@ -386,9 +386,10 @@ def _sheet(page: _Page, facts: Facts, sheet: Json) -> None:
     kind = _kind_of(facts, sheet)
     head = ["value", "read", "sheet's own range", "flag"]
     head += ["other unit", f"on record{f' for {kind}' if kind else ''}"] if clinician else []
+    how = "from the document's own text" if sheet.get("read_by") == "text" else "by character recognition"
     lines = [
-        f"{_whose(facts, sheet)}What I read from the laboratory sheet in picture {int(sheet['picture']) + 1}, by "
-        "character recognition. Compare it with the sheet before you rely on it:",
+        f"{_whose(facts, sheet)}What I read from the laboratory sheet in picture {int(sheet['picture']) + 1}, {how}. "
+        "Compare it with the sheet before you rely on it:",
         "",
         f"| {' | '.join(head)} |",
         f"|{' --- |' * len(head)}",
@@ -483,30 +484,34 @@ def _named(row: Any) -> str:
     return " ".join(str(part) for part in [*parts, row.get("unit"), row.get("route"), row.get("frequency")] if part)
 
 
-def _picture(page: _Page, facts: Facts, picture: Picture) -> None:
-    """What is known of a picture without looking at it, what that leaves out, and what a vet would ask about it."""
-    index = int(picture.facts.get("index") or 0)
-    kind = str(picture.facts.get("kind") or "picture")
-    said = _spaced(kind)
-    notes = " ".join(_sentence(str(note)) for note in _list(picture.facts, "notes"))
-    size = f"{picture.width} x {picture.height} pixels"
-    about = f"Picture {index + 1}: {_article(said)} {said} of {size}. {notes}".rstrip()
-    if kind == "lab_sheet":
-        page.say(f"{about} I read its table above and looked at nothing else on it.")
-        return
-    page.say(f"{about} I can't look at pictures: nothing here is a finding from it, and nothing on it is ruled out.")
-    page.list("What a vet would ask about this picture", _picture_asks(facts, kind))
+def _pictures(page: _Page, facts: Facts, pictures: list[Picture], told: str) -> None:
+    """What is known of pictures without looking at them, what that leaves out, and what a vet would ask about them."""
+    asks: list[str] = []
+    for picture in pictures:
+        index = int(picture.facts.get("index") or 0)
+        kind = str(picture.facts.get("kind") or "picture")
+        notes = " ".join(_sentence(str(note)) for note in _list(picture.facts, "notes"))
+        size = f"{picture.width} x {picture.height} pixels"
+        about = f"Picture {index + 1}: {_article(kind)} {_spaced(kind)} of {size}. {notes}".rstrip()
+        if kind == "lab_sheet":
+            page.say(f"{about} I read its table above and looked at nothing else on it.")
+            continue
+        page.say(
+            f"{about} I can't look at pictures: nothing here is a finding from it, and nothing on it is ruled out."
+        )
+        asks += _picture_asks(facts, kind, told)
+    page.list(f"What a vet would ask about {'these pictures' if len(pictures) > 1 else 'this picture'}", asks)
 
 
 def _article(word: str) -> str:
     return "an" if word[:1] in "aeiou" else "a"
 
 
-def _picture_asks(facts: Facts, kind: str) -> list[str]:
+def _picture_asks(facts: Facts, kind: str, told: str) -> list[str]:
     """Questions by what the words and signs are about; those of any lesion where nothing tells."""
-    if kind in ("radiograph", "dicom"):
-        return list(_ASKS_RADIOGRAPH)
-    told = " ".join(facts.signs).lower()
+    if kind not in ("photo", "picture", "document"):
+        return list(_ASKS_IMAGING)
+    told = f"{told} {' '.join(facts.signs)}".lower()
     return [*next((asks for words, asks in _ASKS_ABOUT if any(word in told for word in words)), _ASKS_LESION)]
 
 

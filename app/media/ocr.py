@@ -25,6 +25,8 @@ WORDS_MAX = 400
 SCORE_MIN = 0.5
 LINE_WIDTH_PX = 160
 BATCH = 4
+SAMPLE, WELL_READ = 6, 0.85
+"""So many pieces tell whether a picture stands on its head: their mean score is below this, and better turned."""
 PAGES_MAX = 60
 """After so many pages the process ends and the next question starts another: its memory grows with every new size."""
 
@@ -67,14 +69,20 @@ class Reader:
         self._read = self._engine._load_rec_model()  # type: ignore[no-untyped-call]
 
     def words(self, data: bytes) -> list[dict[str, Any]]:
-        """Every piece of text with its place; none where there is next to none."""
+        """Every piece of text with its place, in the picture turned upright; none where there is next to none."""
         from PIL import Image
 
         picture = self._numpy.asarray(Image.open(io.BytesIO(data), formats=["JPEG"]).convert("RGB"))[:, :, ::-1]
-        quads = self._find(picture).boxes
-        if quads is None or len(quads) < WORDS_MIN:
+        quads = self._places(picture)
+        if len(quads) >= WORDS_MIN and sum(map(_is_tall, quads)) > len(quads) / 2:
+            picture = self._numpy.ascontiguousarray(self._numpy.rot90(picture))
+            quads = self._places(picture)
+        if len(quads) < WORDS_MIN:
             return []
-        quads = [self._numpy.array(quad, dtype="float32") for quad in quads[:WORDS_MAX]]
+        if self._stands_on_its_head(picture, quads):
+            picture = self._numpy.ascontiguousarray(picture[::-1, ::-1])
+            far = self._numpy.array([picture.shape[1] - 1, picture.shape[0] - 1], dtype="float32")
+            quads = [self._numpy.roll(far - quad, 2, axis=0) for quad in quads]
         first = self._texts([self._cut(picture, quad.copy()) for quad in quads])
         again = self._texts([self._larger(picture, quad) for quad in quads])
         return [
@@ -82,6 +90,21 @@ class Reader:
             for quad, (text, score), (other, _) in zip(quads, first, again, strict=True)
             if text.strip() and score >= SCORE_MIN
         ]
+
+    def _places(self, picture: Any) -> list[Any]:
+        """Four corners of each piece of text, clockwise from its upper left."""
+        found = self._find(picture).boxes
+        return [] if found is None else [self._numpy.array(quad, dtype="float32") for quad in found[:WORDS_MAX]]
+
+    def _stands_on_its_head(self, picture: Any, quads: list[Any]) -> bool:
+        """Whether the widest pieces read badly as they are, and well when they are turned round."""
+        widest = sorted(quads, key=_width)[-SAMPLE:]
+        cuts = [self._cut(picture, quad.copy()) for quad in widest]
+        score = sum(score for _, score in self._texts(cuts)) / len(cuts)
+        if score >= WELL_READ:
+            return False
+        turned = self._texts([self._numpy.ascontiguousarray(cut[::-1, ::-1]) for cut in cuts])
+        return sum(score for _, score in turned) / len(cuts) > score
 
     def _texts(self, cuts: list[Any]) -> list[tuple[str, float]]:
         found = self._read(self._lines(img=cuts, return_word_box=False))
@@ -101,6 +124,14 @@ class Reader:
         )
         cut = self._cut(picture, wider)
         return cv2.resize(cut, None, fx=1.5, fy=1.5, interpolation=cv2.INTER_CUBIC)
+
+
+def _width(quad: Any) -> float:
+    return float(abs(quad[1][0] - quad[0][0]) + abs(quad[1][1] - quad[0][1]))
+
+
+def _is_tall(quad: Any) -> bool:
+    return bool(abs(quad[3][1] - quad[0][1]) > 1.5 * abs(quad[1][0] - quad[0][0]))
 
 
 def main() -> None:

@@ -16,9 +16,10 @@ FLAT_SPREAD, FLAT_RANGE = 12, 60
 INK = 100
 COLOUR_MEAN_GREY, COLOUR_MEAN_PRINT = 1.5, 25
 SURROUND_SHARE = 0.15
-SURROUND_PX, FLAT_LEVELS, INK_LEVELS = 6, 6, 24
-FLAT_SHARE_WRITTEN, INK_LEAST, INK_MOST = 0.55, 0.015, 0.25
-"""Drawn and photographed sheets: 0.75 to 0.85 flat, 0.04 to 0.1 ink; fur, grass and noise: up to 0.4 flat."""
+SURROUND_PX, FLAT_LEAST, FLAT_PARTS, INK_LEAST, INK_PARTS = 6, 4, 32, 10, 8
+"""How far a pixel lies from its surroundings [levels]: flat below a 32nd of what is white there, ink above an 8th."""
+FLAT_SHARE_WRITTEN, INK_SHARE_LEAST, INK_SHARE_MOST = 0.55, 0.01, 0.25
+"""Sheets that were drawn and photographed, badly too: 0.64 to 0.88 flat, 0.01 to 0.08 ink; fur, boards: 0.2 to 0.3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Measures:
     def looks_written(self) -> bool:
         """Even ground of little colour with a little that stands out sharply, as print does: worth reading."""
         even = self.flat_share >= FLAT_SHARE_WRITTEN and self.colour < COLOUR_MEAN_PRINT
-        return even and INK_LEAST <= self.ink_share <= INK_MOST
+        return even and INK_SHARE_LEAST <= self.ink_share <= INK_SHARE_MOST
 
     @property
     def looks_radiographic(self) -> bool:
@@ -68,19 +69,20 @@ def measured(picture: Image.Image) -> Measures:
     counts = grey.histogram()
     total = sum(counts)
     stat = ImageStat.Stat(grey)
+    top = _level(counts, 0.95)
     away = ImageChops.difference(grey, grey.filter(ImageFilter.BoxBlur(SURROUND_PX))).histogram()
     return Measures(
         blur=round(_blur(grey), 2),
         mean=round(stat.mean[0]),
         low=_level(counts, 0.005),
-        top=_level(counts, 0.95),
+        top=top,
         spread=round(stat.stddev[0]),
         dark_share=round(sum(counts[:25]) / total, 2),
         clipped_share=round(sum(counts[251:]) / total, 2),
         border_dark_share=round(_border_dark_share(grey), 2),
         colour=round(_colour(small.reduce(2)), 1),
-        flat_share=round(sum(away[:FLAT_LEVELS]) / total, 2),
-        ink_share=round(sum(away[INK_LEVELS:]) / total, 3),
+        flat_share=round(sum(away[: max(FLAT_LEAST, top // FLAT_PARTS)]) / total, 2),
+        ink_share=round(sum(away[max(INK_LEAST, top // INK_PARTS) :]) / total, 3),
     )
 
 

@@ -142,7 +142,7 @@ def _known(picture: Picture, model: Model, clinic: Clinic) -> Picture:
 async def _written(pictures: Sequence[Picture], house: House) -> tuple[list[Written], dict[int, str]]:
     """What stands in the pictures, and why the others weren't read; the text that a PDF brings is read as it is."""
     own = [Written(picture.facts["index"], text=picture.words) for picture in pictures if picture.words]
-    sheets = {row.picture: row for row in own if house.clinic.is_sheet(row)}
+    sheets = {row.picture: row for row in own if house.clinic.sheet_of(row) is not None}
     rest = [picture for picture in pictures if picture.facts["index"] not in sheets]
     found, unread = await house.recognition.read(rest) if rest else ([], {})
     return [*sheets.values(), *found], unread

@@ -157,12 +157,13 @@ def test_no_misreading_passes_for_sure_even_where_both_readings_agree(
         ("GLU | 95 | fL | 74 - 143", "not_its_unit"),
         ("GLU | 95.5 | mg/dL | 74 - 143", "decimals"),
         ("K | 4 | mmol/L | 3.5 - 5.8", "decimals"),
-        ("K | 4 | mmol/L", "decimals"),
         ("K | 4 | mmol/L | 3.5 - 6", "decimals"),
         ("K | 45.1 | mmol/L | 3.5 - 58.1", "range"),
         ("K | 4.5 | mmol/L | 5.8 - 3.5", "range"),
         ("GLU | 95 | mg/dL | 143 - 74", "range"),
-        ("GLU | 950 | mg/dL", "implausible"),
+        ("GLU | 95 | mg/dL | [74143]", "range"),
+        ("GLU | 95 | x9y | mg/dL | 74 - 143", "range"),
+        ("GLU | 95 | mg/dL", "range"),
         ("ALT | 999999 | U/L | 10 - 125 | H", "implausible"),
         ("pH | 6.10 | | 7.31 - 7.42 | L", "implausible"),
         ("GLU | 95 | mg/dL | 74 - 143 | H", "flag"),
@@ -201,7 +202,6 @@ def test_a_doubtful_line_is_unsure_with_its_reason(line: str, why: str, records:
         ("GLU | <40 | mg/dL | 20 - 143", "40", "mg/dL", "20", "143"),
         ("HCT | 51.3 | % | 37.3 - 61.7 | normal", "51.3", "%", "37.3", "61.7"),
         ("pH | 7.35 | | 7.31 - 7.42", "7.35", None, "7.31", "7.42"),
-        ("GLU | 95 | mg/dL", "95", "mg/dL", None, None),
         ("GLU | 95 | mg/dL | 74 - 143 | 3/11/2026 | 88", "95", "mg/dL", "74", "143"),
         ("GLU mg/dL | 95 | 74 - 143", "95", "mg/dL", "74", "143"),
     ],
@@ -224,6 +224,18 @@ def test_a_line_may_be_printed_in_many_ways(
 )  # fmt: skip
 def test_a_line_that_names_no_analyte_of_ours_gives_no_row(line: str, records: Records) -> None:
     assert row_of(records, line) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [("GLU | 95 | mg/dL", ""), ("GLU | 950 | mg/dL", "implausible"), ("K | 45 | mmol/L", "decimals"),
+     ("K | 4.5 | mmol/L", ""), ("GLU | 95 | mg/dL | [74143]", "range"), ("Albumin | 31 | g/L", "")],
+)  # fmt: skip
+def test_a_sheet_without_ranges_is_held_against_the_record(line: str, why: str, records: Records) -> None:
+    sheet = read_sheet(words(cells(f"{line}\nSodium | 150 | mmol/L\nChloride | 112 | mmol/L")), records, "dog")
+
+    assert sheet is not None
+    assert [row.why for row in sheet.rows] == [why, "", ""]
 
 
 def test_two_readings_that_differ_are_not_settled(records: Records) -> None:
@@ -427,3 +439,13 @@ def test_a_document_with_its_own_text_needs_no_recognition(records: Records) -> 
     assert found is not None
     assert isinstance(found.read_for("dog", records), LabSheet)
     assert [row.sure for row in found.sheet.rows] == [True] * 3
+
+
+def test_the_text_of_a_document_is_doubted_like_a_picture_and_typing_is_not(records: Records) -> None:
+    text = f"K   4   mmol/L   3.5 - 5.8\n{GROUND.replace(' | ', '   ')}"
+    document, typed = printed(0, text, records), printed(None, text, records)
+
+    assert document is not None
+    assert typed is not None
+    assert [row.why for row in document.sheet.rows] == ["decimals", "", "", ""]
+    assert [row.why for row in typed.sheet.rows] == ["", "", "", ""]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from random import Random
@@ -351,3 +352,21 @@ async def test_a_patient_in_months_and_a_flag_without_a_sign() -> None:
 async def test_a_drug_that_is_not_known_names_its_neighbours() -> None:
     unknown = {"drug": None, "nearest": ["meloxicam"], "not_checked": [{"text": "m", "why": "unknown_drug"}]}
     assert "Nearest names: meloxicam." in await answer(facts(doses=(unknown,)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "ask"),
+    [
+        ("photo", "her eye is red", "Which eye, and since when?"),
+        ("photo", "he threw up", "How often and since when"),
+        ("photo", "limping since Monday", "Which leg, since when"),
+        ("photo", "what is this?", "How large is it? A coin or a ruler beside it tells"),
+        ("radiograph", "what is this?", "which side is marked left or right on the film itself?"),
+    ],
+)
+async def test_a_vets_questions_about_a_picture_fit_what_is_told(kind: str, told: str, ask: str) -> None:
+    two = [replace(PICTURE, facts={**PICTURE.facts, "kind": kind, "index": index}) for index in range(2)]
+    text = await answer(facts(), Text(told), *two)
+    assert ask in text
+    assert text.count(ask) == 1
+    assert "Picture 2: a" in text

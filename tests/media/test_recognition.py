@@ -109,6 +109,16 @@ async def test_a_process_that_dies_costs_one_note_and_the_next_one_reads(
     assert len(found[0].words) >= 12
 
 
+async def test_a_photo_taken_sideways_or_upside_down_is_read_upright(pictures: Pictures, reader: Recognition) -> None:
+    page = clean(SHEET)
+
+    found, _ = await reader.read(await checked(pictures, page.rotate(90, expand=True), page.rotate(180)))
+
+    for read in found:
+        heights = {word["text"]: word["quad"][1] for word in read.words}
+        assert heights["ALB"] < heights["ALT"] < heights["K+"]
+
+
 async def test_more_sheets_than_a_request_takes_are_said_not_read(
     pictures: Pictures, reader: Recognition, monkeypatch: pytest.MonkeyPatch
 ) -> None:

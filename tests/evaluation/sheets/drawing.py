@@ -2,12 +2,14 @@
 
 The layouts are our own; each only has the order and the manners of what a brand's analyser or portal prints. There is
 no owner, clinic or day on any sheet. The only font is the one inside Pillow, so a bare machine draws the same sheets.
+`python tests/evaluation/sheets/drawing.py FOLDER` writes them all.
 """
 
 from __future__ import annotations
 
 import io
 import random
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -333,3 +335,10 @@ def drawn() -> Iterator[tuple[str, Sheet, bytes]]:
         out = io.BytesIO()
         photographed(sheet).save(out, "JPEG", quality=72)
         yield "photographed", sheet, out.getvalue()
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for how, one, file in drawn():
+        (folder / f"{one.id}-{how}.{'png' if how == 'clean' else 'jpg'}").write_bytes(file)
