@@ -50,6 +50,12 @@ LIST_ITEM = re.compile(r"\s*(?:[-*+\u2022|]|\d{1,2}[.)]\s)")
 _CASES_MAX = 256
 _LIMITS_MAX = 4_096
 _SPOKEN_SENTENCES = 3
+_VETS = vocabulary("vet vets veterinarian veterinarians veterinary prescribed prescription tierarzt veterinario")
+_MANNERS = vocabulary("bolus undiluted neat rapid rapidly fast quickly push")
+_SLOWLY = vocabulary("slow slowly thinned diluted dilute minutes infusion drip")
+_MONOVALENT = ("potassium", "sodium")
+_SAME = {"mEq": "mmol", "mmol": "mEq"}
+"""Of monovalent ions a milliequivalent is a millimole."""
 _NAME_LETTERS_MIN = 7
 _LEADS = vocabulary(
     "exactly roughly approximately around initially usually between another additional increase maximum minimum "
@@ -551,10 +557,12 @@ class Judge:
             found = self._rule(
                 self._records.drugs[generic], target, per_kg, here.route, here.beside - {generic}, here.words
             )
-            if found is None and here.eased:
+            if found is None and (here.eased or not _MANNERS.isdisjoint(here.words)):
                 found = self._caution(self._records.drugs[generic], target, here)
             if found is not None:
                 return self._says(found, generic, target)
+            if self._audience == "owner" and self._is_owners_own(self._records.drugs[generic], spot, target, here):
+                return self._poison(self._records.toxins[str(spot.toxin)], target)
         for name in spot.classes:
             drug = self._kept.of_class.get(name)
             found = None if drug is None else self._rule(drug, target, None, here.route, frozenset(), here.words)
@@ -643,9 +651,28 @@ class Judge:
             co_classes=frozenset(name for one in others for name in one.classes),
         )
         matches, _ = rules.hold(target, given, self._facts.jurisdiction, self._records)
-        grave = (match.rule for match in matches if match.rule.severity in ("absolute", "high"))
-        special = (rule for rule in grave if not rule.trigger.jurisdiction and not _is_excepted(rule, here.words))
-        return next((rule for rule in special if _route_is_said(rule, here.route)), None)
+        return next(
+            (
+                match.rule
+                for match in matches
+                if match.rule.severity in ("absolute", "high")
+                and not match.rule.trigger.jurisdiction
+                and not _is_excepted(match.rule, here.words)
+                and _route_is_said(match.rule, here.route)
+                and (here.eased or _is_rushed(match.rule, here.words))
+            ),
+            None,
+        )
+
+    def _is_owners_own(self, drug: Drug, spot: _Spot, target: Patient, here: _Here) -> bool:
+        """Whether an owner is told to give, without a vet, a drug of the medicine cupboard that poisons this animal."""
+        if not drug.human_otc or spot.toxin is None or not _VETS.isdisjoint(here.words):
+            return False
+        toxin = self._records.toxins[spot.toxin]
+        harmed = {name for one in toxin.thresholds for name in one.species}
+        harmed |= {name for none in toxin.no_thresholds for name in none.species}
+        own = [row for row in drug.doses if row.species == target.species_name]
+        return target.species_name in harmed and not any(row.route == "TOP" for row in own)
 
     def _taken(self, target: Patient) -> tuple[Drug, ...]:
         """What the animal gets already."""
@@ -730,7 +757,10 @@ class Judge:
             if target.weight_kg is None:
                 self._not_cleared(drug.generic, "missing_weight")
             return None
-        bound = self._bound(drug, target, dose.unit + ("/h" if said.rate else ""), said.route)
+        rate = "/h" if said.rate else ""
+        bound = self._bound(drug, target, dose.unit + rate, said.route)
+        if bound is None and dose.unit in _SAME and drug.generic.startswith(_MONOVALENT):
+            bound = self._bound(drug, target, _SAME[dose.unit] + rate, said.route)
         if bound is None:
             if not any(row.species == target.species_name for row in drug.doses) and target.species is not None:
                 self._not_cleared(drug.generic, "no_record_for_species")
@@ -895,6 +925,13 @@ def _exceeds(rule: RuleRecord, dose: PerKg | None, target: Patient) -> bool:
         return False
     daily = dose.single if dose.daily is None else dose.daily
     return not within_limit(rule, PerKg(dose.single, daily, dose.unit), target)
+
+
+def _is_rushed(rule: RuleRecord, words: Sequence[str]) -> bool:
+    """Whether a drug that a rule wants given slowly or thinned is given at once: `as an undiluted bolus`."""
+    if not rule.trigger.route or _MANNERS.isdisjoint(words) or not _SLOWLY.isdisjoint(words):
+        return False
+    return not _SLOWLY.union(_MANNERS).isdisjoint(units.fold(rule.text).split())
 
 
 def _is_excepted(rule: RuleRecord, words: Sequence[str]) -> bool:

@@ -623,6 +623,8 @@ def test_a_yes_in_quotation_marks_answers_the_question_before_it(records: Record
          "ssri-maoi"),
         (DOG | {"medications": ["carprofen"]}, "You can add a regular aspirin on top of his Rimadyl.", "nsaid-nsaid"),
         (DOG, "Give carprofen 4.4 mg/kg by mouth six times a day.", "dose-too-often"),
+        (DOG, "Run potassium chloride at 5 mEq/kg/h.", "dose-tenfold"),
+        (DOG, "Give the potassium chloride as an undiluted IV bolus.", "potassium-chloride-never-bolus"),
         (ON_STEROID, "There is no need to stop the carprofen.", "nsaid-corticosteroid"),
         (DOG, "Doxorubicin 30 mg/m2 at a rate of 5 mg/kg/h, then carprofen 44 mg/kg.", "dose-tenfold"),
         (HORSE, "The monensin ration can also be fed to the horses.", "ionophore-horse"),
@@ -656,6 +658,8 @@ def test_a_wrong_dose_is_caught_wherever_it_stands(
         (DOG, "Use dopamine. Run it at 7 mcg/kg/min from the start."),
         (DOG, "Carprofen runs at 2 mg/kg/h in no record."),
         (CAT, "There is no need to give paracetamol."),
+        (DOG, "Run potassium chloride at 0.3 mEq/kg/h, well mixed in the bag, never as a bolus."),
+        (DOG, "Potassium chloride 0.5 mmol/kg/h IV, diluted."),
     ],
 )
 def test_figures_that_are_no_dose_of_that_drug_are_left_alone(
@@ -740,3 +744,22 @@ def test_raisins_that_only_upset_are_made_light_of(records: Records) -> None:
     guard = SafetyGuard(facts(DOG, audience="owner"), records, "owner")
 
     assert "[Withheld" in through(guard, "Raisins merely cause a mild upset in dogs.", 5)
+
+
+@pytest.mark.parametrize(
+    ("audience", "text", "changed"),
+    [
+        ("owner", "One Tylenol should do.", True),
+        ("owner", "Imodium stops the runs: give one capsule.", True),
+        ("owner", "Your vet may prescribe paracetamol for dogs.", False),
+        ("owner", "Keep the Tylenol away from him.", False),
+        ("owner", "A permethrin spot-on once a month keeps ticks away.", False),
+        ("clinician", "Acetaminophen 10 mg/kg PO q12h is an option.", False),
+    ],
+)
+def test_an_owner_is_not_sent_to_the_medicine_cupboard(
+    audience: str, text: str, changed: bool, records: Records
+) -> None:
+    guard = SafetyGuard(facts(DOG, audience=audience), records, audience)
+
+    assert ("[Withheld" in through(guard, text, 5)) == changed
