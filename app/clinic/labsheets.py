@@ -26,6 +26,8 @@ Json = dict[str, Any]
 ROWS_MIN = 2
 """With fewer lines that name an analyte and a value, it is no sheet."""
 SCORE_MIN = 0.8
+LINE_MAX, LINES_MAX, WORD_MAX = 200, 200, 80
+"""A longer line or word is none of a sheet, and no text may keep us busy."""
 _LONG = 2.5
 _ROW_SPREAD, _ROW_GAP = 0.75, 0.5
 _OVERLAP = 0.3
@@ -41,6 +43,8 @@ _SAME = str.maketrans(
      "\u2191": "H", "\u2193": "L", "\u25b2": "H", "\u25bc": "L",
      "\u00b2": "^2", "\u00b3": "^3", "\u2076": "^6", "\u2079": "^9"}
 )  # fmt: skip
+_SEPARATORS = re.compile(r"[ \t]*[\t|;][ \t]*")
+_MAY_BE_ROW = re.compile(r"\d ?[-\u2013] ?\d|/ ?[dmu\u00b5\u03bc]?l\b|%|\bfl\b", re.IGNORECASE)
 _LOOKALIKE = str.maketrans({"i": "l", "1": "l", "|": "l", "!": "l", "/": "", "o": "0", "^": "", "*": ""})
 """Letters that a reader takes for each other in names and units; never applied to a figure."""
 _UNITS = (
@@ -236,7 +240,7 @@ def read_sheet(words: Iterable[Mapping[str, Any]], records: Records, species: st
         words: {quad: x, y of four corners clockwise from the upper left [px], text, again, score}.
         species: of the patient, where it is known.
     """
-    lines = _lines([word for word in words if str(word["text"]).strip()])
+    lines = _lines([word for word in words if 0 < len(str(word["text"]).strip()) <= WORD_MAX])[:LINES_MAX]
     named = _species(lines, records)
     return _sheet(lines, records, species or named, named)
 
@@ -247,13 +251,15 @@ def read_typed(text: str, records: Records, species: str | None = None, *, by_ha
     Args:
         by_hand: nobody can have misread it. The text of a document may come from a scanner's own recognition.
     """
-    if text.count("\n") < ROWS_MIN - 1:
+    written = [one for one in text.splitlines() if len(one) <= LINE_MAX] if "\n" in text else []
+    rows = {at for at, one in enumerate(written) if _MAY_BE_ROW.search(one)}
+    if len(rows) < ROWS_MIN:
         return None
-    lines = [
-        ([Word(line, line, 1.0, 0, len(line), at, 1)], False)
-        for at, line in enumerate(re.sub(r"[ \t]*[\t|;][ \t]*", "  ", one).strip() for one in text.splitlines())
-        if line
-    ]
+    kept = [one for at, one in enumerate(written) if at in rows or not any(map(str.isdigit, one))][:LINES_MAX]
+    lines: list[_Line] = []
+    for at, one in enumerate(kept):
+        line = _SEPARATORS.sub("  ", one).strip()
+        lines += [([Word(line, line, 1.0, 0, len(line), at, 1)], False)] if line else []
     named = _species(lines, records)
     return _sheet(lines, records, species or named, named, typed=by_hand)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -449,3 +450,22 @@ def test_the_text_of_a_document_is_doubted_like_a_picture_and_typing_is_not(reco
     assert typed is not None
     assert [row.why for row in document.sheet.rows] == ["decimals", "", "", ""]
     assert [row.why for row in typed.sheet.rows] == ["", "", "", ""]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GLU " + "1" * 20_000,
+        "GLU " + " " * 20_000,
+        "GLU " + "1 - " * 5_000,
+        "1." * 9_000,
+        "GLU 95 mg/dL 74-143\n" * 3_000,
+    ],
+)
+def test_no_text_keeps_us_busy(line: str, records: Records) -> None:
+    started = time.process_time()
+
+    read_typed(f"{line}\nK 4.1 mmol/L 3.5 - 5.8", records)
+    read_sheet(words([[line[:20_000], "4.1"], ["K", "4.1"]]), records)
+
+    assert time.process_time() - started < 2
