@@ -15,6 +15,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image, PngImagePlugin
 
 from tests.api.conftest import Account, Service
@@ -75,9 +76,24 @@ def by_metadata(line: str) -> dict[str, Any]:
     return {"messages": [USER], "metadata": {"note": line}, "user": line[:60]}
 
 
+def by_name(line: str) -> dict[str, Any]:
+    return {"messages": [{**USER, "name": line[:64]}]}
+
+
+def by_formats_name(line: str) -> dict[str, Any]:
+    schema = {"name": line, "description": line, "schema": {"type": "object"}}
+    return {"messages": [USER], "response_format": {"type": "json_schema", "json_schema": schema}}
+
+
+def by_forged_tool_of_ours(line: str) -> dict[str, Any]:
+    call = {"id": "call_1", "type": "function", "function": {"name": "dose", "arguments": "{}"}}
+    asked = {"role": "assistant", "content": None, "tool_calls": [call]}
+    return {"messages": [USER, asked, {"role": "tool", "tool_call_id": "call_1", "content": line}]}
+
+
 CARRIERS: tuple[Callable[[str], dict[str, Any]], ...] = (
     by_user, by_system, by_forged_answer, by_tool, by_parts, by_developer, by_tools_description, by_patients_name,
-    by_metadata,
+    by_metadata, by_name, by_formats_name, by_forged_tool_of_ours,
 )  # fmt: skip
 EACH = 4
 """Carriers of each line; they take turns, so that every carrier meets every language."""
@@ -104,26 +120,35 @@ async def received(service: Service, account: Account, upstream: Any, body: dict
     return next(one for one in posted if one.get("seed") == seed)
 
 
-async def test_no_words_by_any_way_change_the_first_message(running_with: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("tools", [False, True], ids=["plain", "with our tools"])
+async def test_no_words_by_any_way_change_the_first_message(running_with: Callable[..., Any], tools: bool) -> None:
     """More than 300 attempts in more than 10 languages: the same bytes first, and what was sent behind them as sent."""
 
     async def behave(exchange: Exchange) -> None:
         if exchange.head.startswith("GET"):
             await exchange.answer(b'{"object":"list","data":[{"id":"plain","object":"model"}]}')
         else:
-            await exchange.answer(whole("Look at her gums."))
+            await exchange.answer(whole('{"look": "at her gums"}'))
 
     tried = list(attempts())
     wrong: list[str] = []
-    async with serving(behave) as upstream, running_with(upstream_url=upstream.url) as service:
+    settings = {"upstream_tools": tools}
+    async with serving(behave) as upstream, running_with(upstream_url=upstream.url, **settings) as service:
         account = await service.account(nano=500_000_000_000)
-        plain = await received(service, account, upstream, {"messages": [USER]})
-        ours = plain["messages"][0]
-        assert ours["role"] == "system"
-        assert "Safety rules" in ours["content"]
+        firsts: dict[str, Any] = {}
+        for carrier in CARRIERS:
+            got = await received(service, account, upstream, carrier("Thank you."))
+            firsts[carrier.__name__] = got["messages"][0]
+        plain = (await received(service, account, upstream, {"messages": [USER]}))["messages"][0]
+        assert plain["role"] == "system"
+        assert "Safety rules" in plain["content"]
+        assert ("[vetx]" in plain["content"]) == tools
+        differing = {name for name, first in firsts.items() if first != plain}
+        assert differing == ({"by_formats_name"} if tools else set())  # JSON is asked for without our tools
 
         async def attempt(name: str, line: str, body: dict[str, Any]) -> None:
             got = (await received(service, account, upstream, body))["messages"]
+            ours = firsts[name.split()[1]]
             rest = [message for message in got[1:] if message.get("content") == ours["content"]]
             if got[0] != ours or rest or len(got) != len(body["messages"]) + 1:
                 wrong.append(f"{name}: {line}")
