@@ -84,7 +84,8 @@ def whole(turn: Turn, house: House) -> Json:
     if safety is not None:
         shape["calculations"] += [row for row in turn.calculations if row not in shape["calculations"]]
         safety["interventions"] = [_intervention(intervention) for intervention in turn.interventions]
-        safety["not_checked"] = [*safety["not_checked"], *turn.not_checked]
+        before = safety["not_checked"]
+        safety["not_checked"] = [*before, *(row for row in turn.not_checked if row not in before)]
     return shape
 
 

@@ -105,10 +105,11 @@ _LISTED = ("conditions", "allergies", "medications")
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a call gives: JSON for the model, and rows of `vetx.calculations`."""
+    """What a call gives: JSON for the model, and rows of `vetx.calculations` and `vetx.safety.not_checked`."""
 
     content: str
     calculations: tuple[Json, ...] = ()
+    not_checked: tuple[Json, ...] = ()
 
 
 # What is offered.
@@ -210,7 +211,8 @@ def answered(name: str, arguments: str, facts: Facts, clinic: Clinic, today: dat
         answer = question({**asked, "patient": patient, "audience": facts.audience}, facts.jurisdiction, today)
     except Refused as refused:
         return _failed(str(refused), refused.param)
-    return Answered(_short(answer, min(bytes_max, ANSWER_BYTES_MAX)), tuple(_calculations(name, answer)))
+    told = _short(answer, min(bytes_max, ANSWER_BYTES_MAX))
+    return Answered(told, tuple(_calculations(name, answer)), tuple(answer["not_checked"]))
 
 
 def _failed(why: str, param: str | None = None) -> Answered:

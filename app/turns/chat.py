@@ -92,8 +92,9 @@ class Turn:
 
     @property
     def not_checked(self) -> tuple[Json, ...]:
-        """What the guard saw and could not judge."""
-        return tuple(self._guard.not_checked) if self._guard is not None else ()
+        """What the guard saw and our tools were asked about, and could not judge."""
+        seen = self._guard.not_checked if self._guard is not None else ()
+        return (*seen, *(self._rounds.not_checked if self._rounds is not None else ()))
 
     @property
     def calculations(self) -> tuple[Json, ...]:

@@ -115,12 +115,13 @@ class Rounds:
     """The rounds of one turn.
 
     Attributes:
-        calculations: rows of `vetx.calculations` that our tools gave.
+        calculations, not_checked: rows of `vetx.calculations` and `vetx.safety.not_checked` that our tools gave.
         said: what the model said in this round.
     """
 
     def __init__(self, offer: Offer, facts: Facts, clinic: Clinic) -> None:
         self.calculations: list[Json] = []
+        self.not_checked: list[Json] = []
         self._offer = offer
         self._facts = facts
         self._clinic = clinic
@@ -231,6 +232,7 @@ class Rounds:
             given = answered(call.name, call.arguments, self._facts, self._clinic, today, self._bytes_left)
             self._bytes_left -= len(given.content.encode())
             self.calculations += [row for row in given.calculations if row not in self.calculations]
+            self.not_checked += [row for row in given.not_checked if row not in self.not_checked]
             contents.append(given.content)
         return contents
 

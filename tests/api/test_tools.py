@@ -223,6 +223,9 @@ async def test_every_tool_answers_and_its_figures_are_listed(talking: Callable[.
     assert labs["results"][0]["flag"] == "H"
     assert energy["result"] == {"value": 451.319, "unit": "kcal/day"}
     assert check["findings"][0]["severity"] == "absolute"
+    missing = talk.vetx["safety"]["not_checked"]
+    assert {"nsaid-pregnant", "corticosteroid-pregnant"} <= {row.get("rule") for row in missing}
+    assert len({json.dumps(row) for row in missing}) == len(missing)
     names = [row["name"] for row in talk.vetx["calculations"]]
     assert names[:3] == ["dose", "exposure", "labs"]
     assert {"Resting and maintenance energy", "check"} <= set(names)
