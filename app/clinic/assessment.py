@@ -221,6 +221,7 @@ def facts_for(
         calculations += _own_doses(medications, known, findings, records)
         calculations += derived
     level = _triage(readings, known, exposures, records, jurisdiction, _pressing(patterns, vitals))
+    level = _given_banned(level, medications, findings, records)
     wanted, question = _asked_sums(readings, known, records)
     if wanted:
         if audience == "owner":
@@ -1133,6 +1134,22 @@ def _weighed(
     poisons = [one.substance for one in met if one.status == "happened"]
     weighed = differentials.weigh(patient, list(evidence.given.values()), poisons, records)
     return [weighed] if weighed else []
+
+
+def _given_banned(
+    level: Triage | None, medications: list[Medication], findings: list[Json], records: Records
+) -> Triage | None:
+    """Today instead of some day, where an animal was given what its kind must never have."""
+    given = {name for one in medications if one.status == "given" for name in one.drugs}
+    if level is None or level.level not in ("routine", "home_care") or not given:
+        return level
+    banned = [row for row in findings if row["severity"] == "absolute" and row["action"] == "forbid"]
+    never = {rule.id for rule in records.rules if banned and _is_only_animal(rule.trigger)}
+    for row in banned:
+        if row["rule"] in never and not given.isdisjoint(row["drugs"]):
+            reason = f"It was given {' and '.join(row['drugs'])}, which an animal of its kind must not have."
+            return replace(level, level="urgent", see_within_min=None, vtl_colour="yellow", reason=reason)
+    return level
 
 
 _TELLING = 10

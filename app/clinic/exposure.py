@@ -594,14 +594,12 @@ def _amounts(toxin: Toxin, own: list[_Dose], thresholds: list[Threshold], weight
     if not chosen and contents:
         chosen = [contents[len(contents) // 4], contents[len(contents) // 2], contents[-1]]
     rows: list[Json] = []
-    for value, unit, name in dict.fromkeys(chosen or [(Decimal(1), "g/g", toxin.title)]):
-        agent, _, per = unit.partition("/")
+    for value, unit, name in dict.fromkeys(chosen or [(Decimal(1), "", toxin.title)]):
         for row in sorted(thresholds, key=lambda row: row.value):
+            agent, _, per = unit.partition("/") if unit else (row.unit.split("/")[0], "", row.unit.split("/")[0])
             needed = convert(row.value, row.unit, f"{agent}/kg")
-            if weight_kg is None or needed is None:
-                continue
-            exact = needed * weight_kg / value
-            if (convert(exact, per, "g") or 0) > weight_kg * _MEAL_G_PER_KG:
+            exact = None if weight_kg is None or needed is None else needed * weight_kg / value
+            if exact is None or weight_kg is None or (convert(exact, per, "g") or 0) > weight_kg * _MEAL_G_PER_KG:
                 continue
             amount = dosing.significant_down(exact, 2)
             rows.append({"product": name, "amount": {"value": amount, "unit": per}, "band": row.band})

@@ -421,6 +421,7 @@ _ITS_OWN = vocabulary("a an my our the his her their your pet and or & , this th
 _EATERS = vocabulary("dog dogs puppy puppies pup pups cat cats kitten kittens kitty")
 _MEATS = vocabulary("chicken turkey duck goose lamb rabbit goat quail mutton veal")
 _HELPINGS_MAX = 5
+_IS = frozenset(("is", "weighs", "=", ":"))
 _ON = frozenset(("on", "taking", "takes", "receiving"))
 _FORMS = vocabulary(
     "transdermal oral iv im sc sq po topical injectable injection tablet tablets capsule capsules liquid gel ointment "
@@ -1117,6 +1118,8 @@ class _Reader:
         """The animal that a detail at `place` belongs to: the noun right after it, else the one before it."""
         words, sentence = self.words, self.sentences[place]
         following = bisect_left(self.owner_starts, end)
+        if following and words[place - 1] in _IS and self.owners[following - 1][1] == place - 1:
+            return self.owners[following - 1][2]  # `cat is 8 pounds dog 40`
         if following < len(self.owners):
             start, _, owner = self.owners[following]
             if start - end <= 4 and self.sentences[start] == sentence and not _apart(words[end:start]):
@@ -1213,7 +1216,7 @@ class _Reader:
         following = words[end] if end < len(words) else ""
         if following == "of" and words[end + 1 : end + 2] not in (["body"], ["bodyweight"]):
             return False
-        if following in _NOT_AN_ANIMAL:
+        if following in _NOT_AN_ANIMAL or (words[max(0, place - 1)] == "for" and following in ("dogs", "cats")):
             return False
         if not _CHANGED.isdisjoint(words[max(0, place - 3) : place]) or words[max(0, place - 1)] == "/":
             return False

@@ -441,6 +441,14 @@ ROWS: list[tuple[Audience, str, list[str], list[str]]] = [
     ("clinician", "TP 7.8 alb 1.9 cat FIP? A/G ratio", ["albumin / globulin = 1.9 / 5.9 = 0.322"], []),
     ("clinician", "dose apomorphine 15kg dog ate rat bait",
      [EMERGENCY, "0.1 mg/kg x 15 kg = 1.5 mg", "At this weight the thresholds are reached by"], ["Routine"]),
+    ("owner", "gave my guinea pig some of the cats antibiotic clavamox",
+     [URGENT, "must not have", "CONTRAINDICATED (amoxicillin-clavulanate)"], ["Routine"]),
+    ("owner", "my cat and dog both have fleas can i use advantix on both cat is 8 pounds dog 40",
+     [CONTRAINDICATED + "permethrin", "cat, 3.629 kg"], ["dog, 3.629 kg"]),
+    ("owner", "my chihuahua 5lbs got into my other dogs heartgard and ate 2 chews for 50lb dogs",
+     [EMERGENCY, "Chihuahua, 2.268 kg"], ["two weights"]),
+    ("owner", "gave my 5lb yorkie 3 tablets of benadryl 25mg", [URGENT, "more than is on record"],
+     ["mg/kg", "Routine"]),
     ("owner", "what is parvo", ["records"], ["doesn't read like"]),
 ]  # fmt: skip
 
