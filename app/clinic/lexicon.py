@@ -527,9 +527,9 @@ def build(records: Records) -> Lexicon:
     conditions = {name for rule in records.rules for name in rule.trigger.condition}
     for name in sorted(conditions):
         enter(name.replace("_", " "), Term("condition", name), plurals=False)
-    for group in CONDITIONS:
-        if group & conditions:
-            for name in sorted(group - conditions - _ORGANS):
+    for alike in CONDITIONS:
+        if alike & conditions:
+            for name in sorted(alike - conditions - _ORGANS):
                 enter(name, Term("condition", name), plurals=False)
     _grammar(enter)
     signs: Node = {}
