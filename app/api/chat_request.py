@@ -63,7 +63,10 @@ class TextPart(_Open):
 class ImageUrl(_Open):
     """Where a picture is: always a data URL."""
 
-    url: str
+    url: str = Field(
+        description="`data:image/jpeg;base64,…`: JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP; also "
+        "`data:application/dicom;base64,…`, with `;frame=N` where it holds many."
+    )
     detail: Literal["auto", "low", "high"] | None = None
 
 

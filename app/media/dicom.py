@@ -68,6 +68,7 @@ KINDS = {
     "SC": "picture",
 }
 """What a picture is, by DICOM's modality."""
+WITHOUT_PIXELS = ("SR", "DOC", "PR", "KO", "RTPLAN", "RTSTRUCT", "RTRECORD", "REG", "AU", "HD", "EPS")
 USUALLY_LETTERED = ("ultrasound", "endoscopy", "picture")
 _BODY_PARTS = """
 ABDOMEN ABDOMENPELVIS ADRENAL AIRWAY ANKLE ANUS AORTA ARM ARTERY AXILLA BACK BILEDUCT BLADDER BRAIN BREAST
@@ -136,11 +137,8 @@ def opened(data: bytes, wanted: int | None) -> tuple[Image.Image, dict[str, Any]
 
 def _check_class(dataset: Dataset) -> UID:
     """The transfer syntax of a data set that is a picture."""
-    if str(dataset.get("SOPClassUID", "")) == DIRECTORY or "DirectoryRecordSequence" in dataset:
-        raise RefusedPicture(
-            "unsupported_image_format", "is a DICOMDIR, the index of a disc; send the files that it lists"
-        )
-    if str(getattr(dataset.file_meta, "MediaStorageSOPClassUID", "")) == DIRECTORY:
+    named = {str(dataset.get("SOPClassUID", "")), str(getattr(dataset.file_meta, "MediaStorageSOPClassUID", ""))}
+    if DIRECTORY in named or "DirectoryRecordSequence" in dataset:
         raise RefusedPicture(
             "unsupported_image_format", "is a DICOMDIR, the index of a disc; send the files that it lists"
         )
@@ -148,12 +146,11 @@ def _check_class(dataset: Dataset) -> UID:
         raise RefusedPicture("invalid_image", "is a broken DICOM file; export it again")
     if not any(name in dataset for name in PIXELS):
         modality = _word(dataset, "Modality")
-        said = f" (modality {modality})" if re.fullmatch(r"[A-Z]{2,8}", modality) else ""
+        said = f" (modality {modality})" if modality in KINDS or modality in WITHOUT_PIXELS else ""
         raise RefusedPicture("unsupported_image_format", f"is a DICOM file without pixels{said}; send the images")
     stated = getattr(dataset.file_meta, "TransferSyntaxUID", None)
     if stated is None:
-        little = dataset.original_encoding[1]
-        implicit = dataset.original_encoding[0]
+        implicit, little = dataset.original_encoding
         if implicit:
             return pydicom.uid.ImplicitVRLittleEndian
         return pydicom.uid.ExplicitVRLittleEndian if little else pydicom.uid.ExplicitVRBigEndian
@@ -177,7 +174,9 @@ def _pixels(dataset: Dataset, index: int, frames: int, syntax: UID) -> tuple[Val
     try:
         pixels, meta = decoder.as_array(dataset, index=index)
     except AttributeError as error:
-        raise RefusedPicture("invalid_image", "is a DICOM file that lacks what its pixels need; export it") from error
+        raise RefusedPicture(
+            "invalid_image", "is a DICOM file that lacks what its pixels need; export it again"
+        ) from error
     return pixels, str(meta["photometric_interpretation"])
 
 

@@ -214,6 +214,7 @@ async def test_a_tag_that_is_no_word_of_the_list_is_dropped(pictures: Pictures) 
     ("data", "code", "words"),
     [
         (dicom_file(None, Modality="SR"), "unsupported_image_format", "without pixels (modality SR)"),
+        (dicom_file(None, Modality="SMITH"), "unsupported_image_format", "without pixels; send"),
         (dicom_file(None, SOPClassUID="1.2.840.10008.1.3.10"), "unsupported_image_format", "DICOMDIR"),
         (dicom_file(RAMP, "1.2.840.10008.1.2.4.102"), "unsupported_image_format", "MPEG-4"),
         (dicom_file(RAMP, "1.2.3.4.5.6"), "unsupported_image_format", "an encoding of its maker"),

@@ -110,6 +110,40 @@ async def test_a_picture_declared_as_another_is_read_as_what_it_is_and_says_so(
     assert any(declared in note and kind in note for note in picture.facts["notes"])
 
 
+@pytest.mark.parametrize(
+    ("image", "kind", "options"),
+    [
+        (RED.convert("CMYK"), "JPEG", {"quality": 95}),
+        (RED, "JPEG", {"quality": 95, "progressive": True}),
+        (RED, "JPEG", {"quality": 95, "subsampling": 0, "optimize": True}),
+        (RED.quantize(8), "PNG", {}),
+        (RED.quantize(8), "PNG", {"transparency": 7}),
+        (RED.convert("CMYK"), "TIFF", {"compression": "tiff_lzw"}),
+        (RED, "TIFF", {"compression": "jpeg"}),
+        (RED, "WEBP", {"lossless": True}),
+    ],
+    ids=["CMYK", "progressive", "4:4:4", "palette", "palette with a hole", "CMYK TIFF", "JPEG in TIFF", "lossless"],
+)
+async def test_red_stays_red(pictures: Pictures, image: Image.Image, kind: str, options: dict[str, object]) -> None:
+    data = file_of(image, kind, **options)
+
+    ((picture,),) = await pictures.check([url_of(data, f"image/{kind.lower()}")])
+
+    found = opened(picture).convert("RGB").getpixel((320, 240))
+    assert max(abs(a - b) for a, b in zip(found, (200, 30, 30), strict=True)) <= 12  # type: ignore[arg-type]
+
+
+async def test_12_bits_in_16_are_not_black(pictures: Pictures) -> None:
+    ramp = Image.new("I;16", (256, 64))
+    ramp.putdata([column * 16 for _ in range(64) for column in range(256)])
+
+    ((picture,),) = await pictures.check([url_of(file_of(ramp, "PNG"), "image/png")])
+
+    grey = opened(picture).convert("L")
+    assert [abs(int(grey.getpixel((at, 32))) - at) <= 3 for at in (20, 128, 240)] == [True] * 3  # type: ignore[arg-type]
+    assert any("12 bits" in note for note in picture.facts["notes"])
+
+
 async def test_16_bit_grey_is_scaled_not_clipped(pictures: Pictures) -> None:
     ramp = Image.new("I;16", (256, 64))
     ramp.putdata([column * 257 for _ in range(64) for column in range(256)])
