@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from typing import Any, NamedTuple
 
 from app.clinic.findings import labs_in, nearest_signs, signs_in
@@ -481,7 +482,12 @@ def _impossible(condition: Condition, patient: Patient, breeds: frozenset[str]) 
 def _breeds_of(patient: Patient) -> frozenset[str]:
     """The names of its breed, folded."""
     breed = patient.breed
-    return frozenset() if breed is None else frozenset(map(fold, (breed.name, *breed.names)))
+    return frozenset() if breed is None else _folded((breed.name, *breed.names))
+
+
+@cache
+def _folded(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(fold, names))
 
 
 def _signalment(usual: Signalment, patient: Patient, of_breed: bool) -> Iterable[_Reason]:

@@ -159,6 +159,7 @@ class _Text:
     def __init__(self, words: list[str]) -> None:
         self.words = words
         self._marks: dict[frozenset[str], list[int]] = {}
+        self._states: dict[tuple[int, int, frozenset[int]], State] = {}
 
     # Most texts ask for few of these.
 
@@ -226,8 +227,27 @@ class _Text:
         end = found[following] if following < len(found) else len(self.words)
         return max(start, place - _CLAUSE_REACH), min(end, place + _CLAUSE_REACH)
 
+    def spent(self, phrases: Iterable[tuple[Any, int, int]]) -> frozenset[int]:
+        """The negators that are part of a phrase themselves, and so deny nothing else: `can't breathe`, `pas mange`."""
+        if not self.any_negator:
+            return frozenset()
+        words = self.words
+        spent: set[int] = set()
+        for _, start, end in phrases:
+            if end - start > 1:
+                spent.update(place for place in range(start, end) if words[place] in _NEGATORS)
+                if not _NE_PAS.isdisjoint(words[start:end]):
+                    spent.update(place for place in range(max(0, start - 2), start) if words[place] in ("n", "ne"))
+        return frozenset(spent)
+
     def state(self, start: int, end: int, own: frozenset[int] = frozenset()) -> State:
         """In which sense the words from `start` to before `end` stand there; `own` negators belong to the phrase."""
+        key = start, end, own
+        if key not in self._states:
+            self._states[key] = self._state(start, end, own)
+        return self._states[key]
+
+    def _state(self, start: int, end: int, own: frozenset[int]) -> State:
         if self.any_negator and self._denied(start, end, own):
             return "denied"
         if self.old and self._past(start, end):
@@ -424,6 +444,17 @@ def _sign_trie(records: Records) -> Node:
     return root
 
 
+_LATEST = [_Text([])]
+
+
+def _text_of(words: list[str]) -> _Text:
+    """The text of these words: red flags and signs are sought in the same ones, one after the other."""
+    text = _LATEST[0]
+    if text.words is not words:
+        text = _LATEST[0] = _Text(words)
+    return text
+
+
 def _enter(root: Node, phrase: str, key: Any) -> None:
     node = root
     for word in scan(phrase)[0]:
@@ -438,14 +469,14 @@ def signs_in(text: str | Reading, records: Records) -> tuple[SignSaid, ...]:
 
     A sign that is stated anywhere is stated; one that is denied in one place and long ago in another is denied.
     """
-    words, where = scan(text) if isinstance(text, str) else (list(text.words), text.places)
-    known = _Text(words)
+    words, where = scan(text) if isinstance(text, str) else (text.words, text.places)
+    known = _text_of(words)
     rank: tuple[State, ...] = ("stated", "denied", "past", "asked", "asleep", "another_animal")
     found: dict[str, tuple[State, Place]] = {}
     every = list(_mentions(words, _sign_trie(records)))
     if not every or where is None:
         return ()
-    spent = _spent(words, ((start, end) for _, start, end in every))
+    spent = known.spent(every)
     for (sign, present), start, end in every:
         state = known.state(start, end, spent)
         if not present:
@@ -458,17 +489,6 @@ def signs_in(text: str | Reading, records: Records) -> tuple[SignSaid, ...]:
     )
 
 
-def _spent(words: list[str], places: Iterable[Place]) -> frozenset[int]:
-    """The negators that are part of a phrase themselves, and so deny nothing else: `can't breathe`, `pas mange`."""
-    spent: set[int] = set()
-    for start, end in places:
-        if end - start > 1:
-            spent.update(place for place in range(start, end) if words[place] in _NEGATORS)
-            if not _NE_PAS.isdisjoint(words[start:end]):
-                spent.update(place for place in range(max(0, start - 2), start) if words[place] in ("n", "ne"))
-    return frozenset(spent)
-
-
 # -- red flags -----------------------------------------------------------------------------------------------------
 
 
@@ -479,18 +499,18 @@ def flags_in(reading: Reading, records: Records) -> tuple[tuple[Raised, ...], tu
         Signs as `reading` has them, in the order of `records.flags`; rows `{sign, span, why}` of what was named but
         denied, long ago, only asked about or another animal's.
     """
-    words = list(reading.words)
-    if not words:
+    if not reading.words:
         return (), ()
     known = lexicon(records)
-    text = _Text(words)
+    text = _text_of(reading.words)
+    words = text.words
     stated: dict[int, Place] = {}
     other: dict[int, tuple[State, Place]] = {}
     seen: dict[int, int] = {}
     every = list(_mentions(words, known.signs))
     if not every:
         return (), ()
-    spent = _spent(words, ((start, end) for _, start, end in every))
+    spent = text.spent(every)
     for (index, group), start, end in every:
         if group >= 0:
             seen[index] = seen.get(index, 0) | 1 << group

@@ -280,7 +280,7 @@ class Reading:
     signs: tuple[Sign, ...] = ()
     needs: tuple[Json, ...] = ()
     asks_dose: bool = False
-    words: tuple[str, ...] | list[str] = ()
+    words: list[str] = field(default_factory=list)
     places: Places | None = None
 
 
