@@ -35,6 +35,7 @@ from app.clinic.tone import (
     eases,
     has_dose,
     is_conditional,
+    is_granted,
     is_quoted,
     polarity,
     praises,
@@ -822,7 +823,8 @@ _WORD_LETTERS_MAX = 40
 
 
 def _part(words: list[str], start: int, end: int) -> _Part:
-    return _Part(start, end, words, *polarity(words), not PAST.isdisjoint(words))
+    prohibits, recommends = polarity(words)
+    return _Part(start, end, words, prohibits, recommends or is_granted(words), not PAST.isdisjoint(words))
 
 
 def _compiled(node: dict[str, Any], word: str, records: Records) -> _Head | None:

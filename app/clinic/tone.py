@@ -252,6 +252,8 @@ def is_quoted(text: str, start: int, before: list[str]) -> bool:
 
 def praises(part: list[str]) -> bool:
     """Whether words call something good to eat."""
+    if is_granted(part):
+        return True
     for place, word in enumerate(part):
         before = part[place - 1] if place else ""
         if word in NEGATORS:
@@ -270,6 +272,11 @@ def praises(part: list[str]) -> bool:
         elif word in _TOXIN_PRAISE or (word in _MODALS and not _AFTER_MODAL.isdisjoint(part[place + 1 : place + 4])):
             return True
     return False
+
+
+def is_granted(part: list[str]) -> bool:
+    """Whether a cell of a table says yes."""
+    return "|" in part and any(word in YES and part[place - 1] == "|" for place, word in enumerate(part) if place)
 
 
 def eases(part: list[str]) -> bool:

@@ -622,6 +622,8 @@ def test_a_yes_in_quotation_marks_answers_the_question_before_it(records: Record
         (DOG | {"medications": ["selegiline"]}, "Fluoxetine 1 mg/kg PO q24h can be added without a washout.",
          "ssri-maoi"),
         (DOG | {"medications": ["carprofen"]}, "You can add a regular aspirin on top of his Rimadyl.", "nsaid-nsaid"),
+        (DOG, "| Food | For dogs? |\n|---|---|\n| Carrots | yes |\n| Raisins | yes, a few |\n", "toxin-grapes-raisins"),
+        (CAT, "| Pain relief | For cats? |\n|---|---|\n| Ibuprofen | Yes |\n", "ibuprofen-cat"),
         (DOG, "Give carprofen 4.4 mg/kg by mouth six times a day.", "dose-too-often"),
         (DOG, "Run potassium chloride at 5 mEq/kg/h.", "dose-tenfold"),
         (DOG, "Give the potassium chloride as an undiluted IV bolus.", "potassium-chloride-never-bolus"),
