@@ -73,7 +73,8 @@ def _streamed(text: str, calls: Sequence[Call], reason: str) -> list[bytes]:
     pieces = [ROLE, *(_words(text[at : at + 5]) for at in range(0, len(text), 5))]
     for index, (name, given) in enumerate(calls):
         arguments = _arguments(given)
-        head = {"index": index, "id": f"call_{index}", "type": "function", "function": {"name": name, "arguments": ""}}
+        name_of_call = None if reason == "stop" else f"call_{index}"
+        head = {"index": index, "id": name_of_call, "type": "function", "function": {"name": name, "arguments": ""}}
         parts = [head] + [
             {"index": index, "function": {"arguments": arguments[at : at + 7]}} for at in range(0, len(arguments), 7)
         ]
@@ -83,7 +84,11 @@ def _streamed(text: str, calls: Sequence[Call], reason: str) -> list[bytes]:
 
 def _whole(text: str, calls: Sequence[Call], reason: str) -> bytes:
     rows = [
-        {"id": f"call_{index}", "type": "function", "function": {"name": name, "arguments": _arguments(given)}}
+        {
+            **({} if reason == "stop" else {"id": f"call_{index}"}),
+            "type": "function",
+            "function": {"name": name, "arguments": _arguments(given)},
+        }
         for index, (name, given) in enumerate(calls)
     ]
     message = {"role": "assistant", "content": text or None, **({"tool_calls": rows} if rows else {})}
@@ -202,6 +207,21 @@ async def test_a_model_calls_our_tool_and_answers_with_its_figures(talking: Call
     assert row["sources"]
     assert paid == talk.cost(QUESTION, answer)
     assert talk.usage["completion_tokens"] == talk.service.house.tokens.count(answer)
+
+
+@BOTH
+async def test_a_server_that_gives_calls_no_ids_and_says_stop_is_understood(
+    talking: Callable[..., Any], stream: bool
+) -> None:
+    async with talking(called(DOSE, ("dose", {"drug": "carprofen"}), reason="stop"), said("Done.")) as talk:
+        await talk.ask(stream=stream)
+        asked, *results = talk.sent[1]["messages"][-3:]
+
+    names = [call["id"] for call in asked["tool_calls"]]
+    assert len(set(names)) == 2
+    assert [result["tool_call_id"] for result in results] == names
+    assert ["meloxicam" in results[0]["content"], "carprofen" in results[1]["content"]] == [True, True]
+    assert (talk.text, talk.calls) == ("Done.", [])
 
 
 @BOTH
