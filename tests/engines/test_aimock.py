@@ -13,6 +13,7 @@ import pytest
 from app.base.errors import ContextTooLong, Unavailable, UpstreamError
 from app.base.messages import Message, Picture, Text, ToolCallDelta
 from app.engines import load, resolve_upstream_models
+from tests.api.conftest import running
 from tests.engines.upstreams import asking, gathered, model, prompt, said
 
 PACKAGE = "@copilotkit/aimock@1.43.0"
@@ -26,6 +27,10 @@ mock.onMessage("crowded", { error: { message: "SECRET", type: "rate_limit_error"
 mock.onMessage("long", { error: { message: "SECRET", code: "context_length_exceeded" }, status: 400 });
 mock.onMessage("cut", { content: "a long answer that is cut short" }, { truncateAfterChunks: 2 });
 mock.onMessage("picture", { content: "seen" });
+const call = { name: "dose", arguments: '{"drug":"meloxicam","route":"PO"}', id: "call_dose" };
+mock.on({ userMessage: "arthritis", hasToolResult: false }, { toolCalls: [call] });
+const asked = { toolCallId: "call_dose", toolResultContains: '"amount":{"min":2.4,' };
+mock.on(asked, { content: "2.4 mg on the first day." });
 await mock.start();
 console.log(mock.url);
 process.stdin.on("end", () => process.exit(0)).resume();
@@ -93,6 +98,23 @@ async def test_a_server_of_others_is_understood(url: str) -> None:
 
         seen = Message("user", (Text("picture"), Picture(b"\xff\xd8\xff", "image/jpeg", 2, 2, 1, {})))
         assert said(await gathered(engine, prompt(messages=(seen,)), model(sees_pictures=True))) == "seen"
+
+
+async def test_it_calls_our_tool_and_answers_with_the_figure(url: str, fresh_url: str) -> None:
+    """It only answers where the result of the call stands in the second request as OpenAI wants it."""
+    settings = {"upstream_url": url, "upstream_model": "plain", "upstream_tools": True}
+    async with running(fresh_url, **settings) as service:
+        account = await service.account()
+        question = "My 12 kg dog has arthritis. What would you give?"
+        answer = (await service.chat(account, question)).json()
+        streamed = (await service.chat(account, question, stream=True)).text
+
+    assert answer["choices"][0]["message"] == {
+        "role": "assistant", "content": "2.4 mg on the first day.", "refusal": None,
+    }  # fmt: skip
+    assert [row["name"] for row in answer["vetx"]["calculations"]] == ["dose"]
+    assert "tool_calls" not in streamed
+    assert streamed.endswith("data: [DONE]\n\n")
 
 
 async def test_its_models_are_several_and_are_listed_to_the_operator(url: str) -> None:
