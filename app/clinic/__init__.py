@@ -184,7 +184,7 @@ class Clinic:
         case = drafting.Case(
             facts=facts,
             said=said,
-            labs=_asked(self.labs, given, today) if facts.analytes and alone is not None else {},
+            labs=_asked(self.labs, given | _of_sheets(facts), today) if facts.analytes and alone is not None else {},
             differentials=_asked(self.differentials, given, today) if weighs and len(facts.patients) < 2 else {},
             records=self.records,
             ruleset=self.ruleset,
@@ -581,6 +581,15 @@ def _asked(question: Callable[..., Json], given: Json, today: date | None) -> Js
         return question(given, today=today)
     except Invalid:
         return {}
+
+
+def _of_sheets(facts: Facts) -> Json:
+    """The values of photographed sheets as `labs` takes them; what was typed stands in the text anyway."""
+    rows = [row for sheet in facts.sheets if sheet["picture"] is not None for row in sheet["rows"] if row["sure"]]
+    named = ("value", "comparator", "unit", "reference")
+    return (
+        {"analytes": [{"name": row["analyte"], **{name: row[name] for name in named}} for row in rows]} if rows else {}
+    )
 
 
 def _written(text: str, row: reading.Measurement) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -440,6 +441,19 @@ def test_a_document_with_its_own_text_needs_no_recognition(records: Records) -> 
     assert found is not None
     assert isinstance(found.read_for("dog", records), LabSheet)
     assert [row.sure for row in found.sheet.rows] == [True] * 3
+
+
+def test_a_table_of_a_sheet_has_its_urgency_and_what_its_values_make_together(records: Records) -> None:
+    room = open_clinic(ROOT)
+    facts = assessed(records, "results?", words(cells(SHEET)))
+
+    table = json.loads(room.draft("lab_table", facts, ["results?"]).text())
+
+    assert table["urgency"] == "emergency"
+    assert table["critical"] == ["potassium"]
+    assert [row["name"] for row in table["derived"]] == ["sodium:potassium"]
+    assert "glucose" not in {row["analyte"] for row in table["results"]}
+    assert {"text": "glucose", "why": "unsure_reading"} in table["not_checked"]
 
 
 def test_the_text_of_a_document_is_doubted_like_a_picture_and_typing_is_not(records: Records) -> None:
