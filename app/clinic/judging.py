@@ -204,7 +204,12 @@ def _kept(records: Records) -> _Kept:
 
 
 class Judge:
-    """Knows the animals of a request and whether a sentence gives one of them what it must not have."""
+    """Knows the animals of a request and whether a sentence gives one of them what it must not have.
+
+    Attributes:
+        alert: the conversation is an emergency: no sentence may let it wait.
+        opened: doses of the last line; the next one may say how often, or how, they are given.
+    """
 
     def __init__(self, facts: Facts, records: Records, audience: str, not_checked: list[Json]) -> None:
         self._facts = facts
@@ -221,7 +226,7 @@ class Judge:
         self._spoken: tuple[str, ...] = tuple(asked) if len(asked) == 1 else ()
         self._spoken_for = _SPOKEN_SENTENCES
         self._spoken_ill = False
-        self._open: list[Said] = []
+        self.opened: list[Said] = []
 
     @property
     def _case(self) -> _Case:
@@ -237,11 +242,6 @@ class Judge:
                 cases[key] = made
             self._made = made
         return self._made
-
-    @property
-    def expects(self) -> bool:
-        """Whether the next line may say how often, or how, a dose of the last one is to be given."""
-        return bool(self._open)
 
     def judge(self, text: str, header: str, topic: Topic | None) -> tuple[Verdict | None, Topic | None]:
         """Why the sentence must not go out, or None; and a drug to keep in mind for the next sentences."""
@@ -280,7 +280,7 @@ class Judge:
         if verdict is None or (verdict.severity != "absolute" and wrong is not None):
             verdict = wrong or verdict
         if verdict is None:
-            self._open = doses if not asks and LIST_ITEM.match(text) else []
+            self.opened = doses if not asks and LIST_ITEM.match(text) else []
         return verdict, None if verdict is not None else keep
 
     def _wrong_drug(
@@ -302,7 +302,7 @@ class Judge:
             carried = about[-1]
             prohibits, recommends = prohibits or leading[0], recommends or leading[1]
             conditional = is_conditional(part)
-            dosed = has_dose(part)
+            dosed = any(start <= one.place < end for one in doses) or has_dose(part)
             past = past and part[0] not in ADDED
             advises = not prohibits and not conditional and not asks and not past
             if about[0].toxin is not None and not about[0].drugs:
@@ -362,11 +362,11 @@ class Judge:
 
     def _speak(self, said: _Sentence, ill: bool) -> None:
         """Remember the drug of a sentence; `ill` where it was only warned of or told of the past."""
-        drugs = next((spot.drugs for spot in reversed(said.spots) if spot.drugs), ())
-        self._open = []
-        if drugs:
-            self._spoken, self._spoken_for, self._spoken_ill = drugs, _SPOKEN_SENTENCES, ill
-        elif self._spoken:
+        self.opened = []
+        for spot in said.spots:
+            if spot.drugs:
+                self._spoken, self._spoken_ill = spot.drugs, ill
+        if self._spoken:
             self._spoken_for = _SPOKEN_SENTENCES
 
     def pass_by(self) -> None:
@@ -374,7 +374,7 @@ class Judge:
         if self._spoken_for:
             self._spoken_for -= 1
             if not self._spoken_for:
-                self._spoken, self._open = (), []
+                self._spoken, self.opened = (), []
 
     def _is_ill(self, said: _Sentence, parts: list[_Part]) -> bool:
         last = next((spot for spot in reversed(said.spots) if spot.drugs), None)
@@ -384,7 +384,7 @@ class Judge:
 
     def _told_more(self, said: _Sentence, targets: list[Patient]) -> Verdict | None:
         """A dose of a line before, with the route or the interval that this one says."""
-        opened, self._open = self._open, []
+        opened, self.opened = self.opened, []
         hours = _every(said) if opened else None
         route = said.routes[0][1] if said.routes else None
         if not opened or (hours is None and route is None) or polarity(said.words)[0]:
@@ -394,7 +394,7 @@ class Judge:
         found = (self._excess(self._records.drugs[name], one, target) for one, target, name in every_one)
         verdict = next((one for one in found if one is not None), None)
         if verdict is None:
-            self._open = whole
+            self.opened = whole
         return verdict
 
     # -- advice without a drug

@@ -415,7 +415,7 @@ class SafetyGuard:
     @property
     def _listens(self) -> bool:
         """Whether the next sentence is judged whatever it names: it may lean on the one before."""
-        return bool(self._topic_for) or self._judge.expects
+        return bool(self._topic_for or self._judge.opened)
 
     def _step(self, text: str, last: bool) -> str:
         out: list[str] = []
