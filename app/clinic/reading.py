@@ -398,19 +398,22 @@ _THINGS = vocabulary(
     "dose formulation label tablets medicine medication drench feed proof scan flap tree"
 )
 _FOODS = vocabulary(
-    "jerky meat breast breasts thigh thighs broth soup stew curry nugget nuggets sandwich burger sausage sausages "
-    "stock carcass strip strips flavored flavoured flavor flavour bite poop poo droppings manure dung pee urine antler "
-    "venom antivenom antivenin fat mince minced noodles fingers dinner tikka pellets hay muesli"
+    "jerky meat broth soup stew curry nugget nuggets sandwich burger sausage sausages stock carcass strip strips "
+    "flavored flavoured flavor flavour bite antler venom antivenom antivenin mince minced noodles fingers dinner tikka "
+    "pellets muesli"
 )
 """What follows a species that is no patient: `chicken jerky`, `snake bite`."""
 _PARTS_EATEN = vocabulary(
+    "poop poo droppings manure dung pee urine feces faeces breast breasts thigh thighs fat hay "
     "wing wings leg legs bone bones foot feet neck necks liver livers heart hearts ear ears skin egg eggs milk head "
     "heads gizzard gizzards hoof hooves hide"
 )
 _DEVOURED = vocabulary(
-    "ate eat eats eating eaten swallowed devoured gobbled scoffed wolfed chewed chewing caught catch catches killed "
-    "kill kills hunted fed feeding drank had licked comio mange gefressen comeu"
+    "ate eat eats eating eaten swallowed devoured gobbled scoffed wolfed chewed chewing comio mange gefressen comeu"
 )
+_CAUGHT = vocabulary("caught catch catches killed kill kills hunted licked drank had")
+_FED = vocabulary("fed feed feeding")
+_EATING = _DEVOURED | _CAUGHT | _FED | {"rolled", "rolls", "rolling"}
 _HELPINGS = vocabulary(
     "a an the some any raw cooked dead whole wild little small boiled piece of leftover fried roast roasted bit "
     "another live baby entire half grilled smoked canned tinned few two three un una une uns ein eine einen um uma"
@@ -958,11 +961,12 @@ class _Reader:
         words = self.words
         following = words[end] if end < len(words) else ""
         ahead = words[place - 1] if place else ""
-        if following in _FOODS and ahead not in ("my", "our"):
+        species = str(term.more if term.kind == "breed" else term.value)
+        own = ahead in ("my", "our") or self._said(place, end).endswith(("'s", "\u2019s"))
+        if following in _FOODS and not own and (following != "bite" or species == "snake" or self.animals):
             return True
         if self._is_owner_of(place, end):
             return True
-        species = str(term.more if term.kind == "breed" else term.value)
         at = place - 1
         while at >= max(0, place - _HELPINGS_MAX) and words[at] in _HELPINGS:
             at -= 1
@@ -973,9 +977,12 @@ class _Reader:
             return False
         if following == "gefressen" and ahead in _HELPINGS:
             return True
-        if lead in _DEVOURED and (at < place - 1 or lead != "had"):
+        helped = words[at + 1 : place]
+        if lead in _DEVOURED or (lead in _CAUGHT and helped and self.animals):
             return True
-        if following in _PARTS_EATEN and not _DEVOURED.isdisjoint(words[max(0, place - _NEARBY) : place]):
+        if lead in _FED and words[place] in _MEATS and _ARTICLES.isdisjoint(helped) and "the" not in helped:
+            return True
+        if following in _PARTS_EATEN and not _EATING.isdisjoint(words[max(0, place - _NEARBY) : place]):
             return ahead not in ("my", "our")
         return (
             words[place] in _MEATS and end == place + 1 and ahead not in _ITS_OWN
