@@ -15,7 +15,8 @@ from app.media.containers import FRAMES_MAX, RefusedPicture, walked
 
 SIDE_PX_MAX = 1568
 SIDE_PX_MIN = 16
-PIXELS_MAX = {"jpeg": 50_000_000}
+PIXELS_MAX = {"jpeg": 50_000_000, "heic": 25_000_000}
+"""An iPhone's 24 megapixels are 5712 x 4284."""
 PIXELS_MAX_OTHER = 24_000_000
 WHITE = (255, 255, 255)
 PILLOW_NAMES = {"heic": "HEIF"}
