@@ -294,47 +294,61 @@ class Judge:
         keep: Topic | None = None
         serious: Verdict | None = None
         carried: _Spot | None = None
-        for start, end, part, prohibits, recommends, past in parts:
-            inside = [spot for spot in spots if start <= spot.start < end]
+        for part in parts:
+            inside = [spot for spot in spots if part.start <= spot.start < part.end]
             about = inside or ([carried] if carried is not None else [])
-            if not about or (not inside and POINTERS.isdisjoint(part)):
+            if not about or (not inside and POINTERS.isdisjoint(part.words)):
                 continue
             carried = about[-1]
-            prohibits, recommends = prohibits or leading[0], recommends or leading[1]
-            conditional = is_conditional(part)
-            dosed = any(start <= one.place < end for one in doses) or has_dose(part)
-            past = past and part[0] not in ADDED
-            advises = not prohibits and not conditional and not asks and not past
-            if about[0].toxin is not None and not about[0].drugs:
-                recommends = praises(part) or (recommends and dosed)
-                prohibits = prohibits and not belittles(part)
-                advises = not prohibits and not conditional and not asks and not past
-            if advises and not said.spots and self._spoken_ill and not recommends:
-                advises = False
-            advises = advises and (
-                recommends or (bool(inside) and (dosed or (self._audience == "owner" and DESCRIBES.isdisjoint(part))))
-            )
-            own = [one for one in said.species if start <= one[0] < end]
+            own = [one for one in said.species if part.start <= one[0] < part.end]
             meant_here = self._targets(said._replace(species=own), header) if own else targets
-            route = next((name for place, name in said.routes if start <= place < end), None)
-            if route is None and not INJECTED.isdisjoint(part):
+            route = None
+            for place, name in said.routes:
+                if part.start <= place < part.end:
+                    route = name
+                    break
+            if route is None and not INJECTED.isdisjoint(part.words):
                 route = "injected"
-            together = _given_together(part, inside)
-            here = _Here(part, doses, route, together, recommends and dosed, advises and eases(part))
+            advised: tuple[bool, bool] | None = None
+            eased = eases(part.words)
+            if eased or any(spot.toxin is not None and not spot.drugs for spot in about):
+                advised = self._advised(part, about, inside, said, doses, leading, asks)
+            here = _Here(part.words, doses, route, _given_together(part.words, inside),
+                         advised is not None and advised[1], eased and advised is not None and advised[0])  # fmt: skip
             for spot in about:
                 for target in meant_here:
                     verdict = self._verdict(spot, target, here)
                     if verdict is None:
                         continue
                     keep = keep or Topic(verdict, asks)
-                    if not advises or is_quoted(
-                        text, places.span(about[0].start, about[0].start + 1)[0], words[: about[0].start]
-                    ):
+                    if advised is None:
+                        advised = self._advised(part, about, inside, said, doses, leading, asks)
+                    first = about[0].start
+                    if not advised[0] or is_quoted(text, places.span(first, first + 1)[0], words[:first]):
                         continue
                     if verdict.severity == "absolute":
                         return verdict, None
                     serious = serious or verdict
         return serious, keep
+
+    def _advised(
+        self, part: _Part, about: list[_Spot], inside: list[_Spot], said: _Sentence, doses: list[Said],
+        leading: tuple[bool, bool], asks: bool,
+    ) -> tuple[bool, bool]:  # fmt: skip
+        """Whether a part of a sentence recommends what it names, and whether it does so with an amount."""
+        words = part.words
+        prohibits, recommends = part.prohibits or leading[0], part.recommends or leading[1]
+        dosed = any(part.start <= one.place < part.end for one in doses) or has_dose(words)
+        if about[0].toxin is not None and not about[0].drugs:
+            recommends = praises(words) or (recommends and dosed)
+            prohibits = prohibits and not belittles(words)
+        measured = recommends and dosed
+        if prohibits or asks or is_conditional(words) or (part.past and words[0] not in ADDED):
+            return False, measured
+        if not said.spots and self._spoken_ill and not recommends:
+            return False, measured
+        alone = dosed or (self._audience == "owner" and DESCRIBES.isdisjoint(words))
+        return recommends or (bool(inside) and alone), measured
 
     # -- what was spoken of before
 
