@@ -48,6 +48,7 @@ UNITS = vocabulary(
     "gramo gramos gramme grammes miligramos miligramo milligramm mikrogramm microgramos milligrammes"
 )
 PIECES = vocabulary("tablet tablets tab tabs pill pills capsule capsules caplet caplets tabletas tabletten comprimidos")
+_DIGITS = frozenset("0123456789")
 _PRODUCTS = PIECES | {"ml", "mls", "cc", "ccs", "%", "percent", "tab", "cap"}
 """Without one of these words nothing is said of a product's strength."""
 _MG = {"mg": Decimal(1), "ug": Decimal("0.001"), "g": Decimal(1000)}
@@ -143,8 +144,8 @@ def _figures(words: list[str]) -> list[Figure]:
     """Every quantity of the sentence."""
     found: list[Figure] = []
     end = 0
-    for place, word in enumerate(words):
-        if place >= end and ("0" <= word[0] <= "9" or word in NUMERIC):
+    for place in [at for at, word in enumerate(words) if word[0] in _DIGITS or word in NUMERIC]:
+        if place >= end:
             one = figure(words, place)
             if one is not None:
                 found.append(one)

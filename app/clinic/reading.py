@@ -530,7 +530,7 @@ def figure(words: list[str], place: int) -> Figure | None:
         if upper is not None and upper[0] > value:
             top, end = upper
     unit = dimension = ""
-    if words[end : end + 2] == ["\u516c", "\u65a4"]:
+    if end + 1 < last and words[end] == "\u516c" and words[end + 1] == "\u65a4":
         return Figure(value, top, "kg", "mass", (), place, end + 2)
     if end < last and words[end] in _UNITS:
         unit, dimension = _UNITS[words[end]]
