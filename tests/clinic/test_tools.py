@@ -183,3 +183,27 @@ def test_an_owners_model_is_told_what_is_a_vets_to_work_out(clinic: Clinic) -> N
     assert "veterinarian" in told(clinic, "calculate", {"calculator": "cri"}, owner)["error"]
     assert told(clinic, "calculate", {"calculator": "energy"}, owner)["result"]["unit"] == "kcal/day"
     assert "No calculator" in told(clinic, "calculate", {"calculator": "x"}, owner)["error"]
+
+
+@pytest.mark.parametrize(("species", "weight_kg"), [("dog", 12), ("cat", 4)])
+def test_the_guard_lets_a_model_copy_what_our_tool_told_it(clinic: Clinic, species: str, weight_kg: int) -> None:
+    """Every recorded dose of every drug as a plain sentence: at most one in a hundred is touched."""
+
+    def written(row: Any) -> str:
+        low, high, unit = row["min"], row["max"], row["unit"]
+        return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
+
+    animal = {**CAT, "name": None, "species": species, "weight_kg": weight_kg}
+    facts, said, touched = known(animal), 0, []
+    for drug in clinic.records.drugs:
+        for row in told(clinic, "dose", {"drug": drug}, facts).get("doses", []):
+            if row.get("advised") and row.get("per_kg") and row.get("amount") and row["per"] == "dose":
+                how = f"{written(row['per_kg'])} {row['route']} {row.get('frequency', '')}"
+                sentence = f"Give {drug} {how}, that is {written(row['amount'])} for this {species}."
+                guard = clinic.guard(facts)
+                said += 1
+                if guard.feed(sentence) + guard.finish() != sentence:
+                    touched.append(sentence)
+
+    assert said > 150
+    assert len(touched) <= said / 100, touched
