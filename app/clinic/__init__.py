@@ -12,14 +12,13 @@ from pydantic import ValidationError
 
 from app.base.errors import Invalid, NotFound
 from app.base.messages import Ask, Facts, Message, Text, Written
-from app.clinic import assessment, calculators, differentials, labsheets, listing, reading, triage
+from app.clinic import assessment, calculators, differentials, listing, reading, triage
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
 from app.clinic.findings import VitalSaid, vital, vitals_said
 from app.clinic.formulas import Formulas
 from app.clinic.kept import kept_all
 from app.clinic.labs import Measured, judge
-from app.clinic.labsheets import LabSheet
 from app.clinic.lexicon import lexicon
 from app.clinic.patient import Patient, PatientShape, need, normalise
 from app.clinic.prescribing import DoseQuestion, prescribe
@@ -44,6 +43,7 @@ from app.clinic.units import shown
 
 if TYPE_CHECKING:
     from app.clinic.drafting import Draft
+    from app.clinic.labsheets import LabSheet
 
 Json = dict[str, Any]
 TEXT_MAX = 200_000
@@ -106,6 +106,8 @@ class Clinic:
 
     def sheet_of(self, written: Written) -> LabSheet | None:
         """The laboratory sheet that stands in a picture; None where none does."""
+        from app.clinic import labsheets
+
         printed = labsheets.printed(written.picture, written.words or written.text, self.records)
         return None if printed is None else printed.sheet
 

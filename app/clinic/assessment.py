@@ -7,17 +7,17 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.base.errors import Invalid
 from app.base.messages import Audience, Facts, Message, Picture, PictureUrl, Text, Triage, Written
-from app.clinic import differentials, labsheets, safety, sums
+from app.clinic import differentials, safety, sums
 from app.clinic.check import check, unique_needs
 from app.clinic.dosing import read_strength, volume_step
 from app.clinic.exposure import Exposed, assess
 from app.clinic.findings import VitalSaid
 from app.clinic.formulas import Formulas
-from app.clinic.labs import Measured, judge
+from app.clinic.labs import Measured, judge, may_be_sheet
 from app.clinic.lexicon import ORDINARY, VERBS, folded, vocabulary
 from app.clinic.patient import (
     FIGURE_MAX,
@@ -38,6 +38,9 @@ from app.clinic.rules import RANKS
 from app.clinic.triage import judged, stated, triage
 from app.clinic.units import convert, fold, number, spelt
 from app.clinic.written import read_line
+
+if TYPE_CHECKING:
+    from app.clinic.labsheets import Printed
 
 Json = dict[str, Any]
 
@@ -131,14 +134,10 @@ def facts_for(
     given = [_given(place, one, records, today) for place, one in enumerate(patients)]
     names = {str(one.shape["name"]): one.species_name for one in given if one.shape.get("name")}
     said: list[Reading] = []
-    sheets = [
-        sheet
-        for row in written
-        if (sheet := labsheets.printed(row.picture, row.words or row.text, records)) is not None
-    ]
+    sheets = [sheet for row in written if (sheet := _sheet(row.picture, row.words or row.text, records)) is not None]
     for text in _user_texts(messages):
         said.append(stated(read(text, records, names), records)[0])
-        if (typed := labsheets.printed(None, text, records)) is not None:
+        if may_be_sheet(text) and (typed := _sheet(None, text, records)) is not None:
             sheets.append(typed)
             told = {row.analyte for row in typed.sheet.rows}
             said[-1] = replace(said[-1], analytes=tuple(one for one in said[-1].analytes if one.name not in told))
@@ -900,8 +899,15 @@ def _critical(result: Json, place: int | None) -> Json:
     return {**row, "analytes": [name], "sources": result["sources"], "patient": place}
 
 
+def _sheet(picture: int | None, source: Sequence[Json] | str, records: Records) -> Printed | None:
+    """The laboratory sheet in a picture or a text."""
+    from app.clinic import labsheets  # 10 ms that a service without sheets never needs
+
+    return labsheets.printed(picture, source, records)
+
+
 def _table(
-    printed: labsheets.Printed,
+    printed: Printed,
     known: list[Patient],
     records: Records,
     formulas: Formulas,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -41,6 +42,12 @@ _SHORT = {
 }  # fmt: skip
 """What panels print and free text can't mean, because it is also another word."""
 _RED = frozenset(("pcv", "rbc", "haemoglobin"))
+
+
+ROWS_MIN = 2
+"""With fewer lines that name an analyte and a value, it is no sheet."""
+MAY_BE_ROW = re.compile(r"\d ?[-\u2013] ?\d|/ ?[dmu\u00b5\u03bc]?l\b|%|\bfl\b", re.IGNORECASE)
+"""A range, a unit or a share: what a line of results has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,11 @@ class _Page:
     urgencies: list[str] = field(default_factory=list)
     critical: list[str] = field(default_factory=list)
     patterns: list[Json] = field(default_factory=list)
+
+
+def may_be_sheet(text: str) -> bool:
+    """Whether a text has lines enough that could be results; most have none, and are read no further."""
+    return "\n" in text and sum(MAY_BE_ROW.search(line) is not None for line in text.splitlines()) >= ROWS_MIN
 
 
 def judge(patient: Patient, measured: Sequence[Measured], records: Records, formulas: Formulas) -> Json:

@@ -16,15 +16,13 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from app.clinic.labs import Measured, analyte_of
+from app.clinic.labs import MAY_BE_ROW, ROWS_MIN, Measured, analyte_of
 from app.clinic.measures import bounds, can_be, in_own_unit
 from app.clinic.records import Analyte, Interval, Records
 from app.clinic.units import fold, number
 
 Json = dict[str, Any]
 
-ROWS_MIN = 2
-"""With fewer lines that name an analyte and a value, it is no sheet."""
 SCORE_MIN = 0.8
 LINE_MAX, LINES_MAX, WORD_MAX = 200, 200, 80
 """A longer line or word is none of a sheet, and no text may keep us busy."""
@@ -44,7 +42,6 @@ _SAME = str.maketrans(
      "\u00b2": "^2", "\u00b3": "^3", "\u2076": "^6", "\u2079": "^9"}
 )  # fmt: skip
 _SEPARATORS = re.compile(r"[ \t]*[\t|;][ \t]*")
-_MAY_BE_ROW = re.compile(r"\d ?[-\u2013] ?\d|/ ?[dmu\u00b5\u03bc]?l\b|%|\bfl\b", re.IGNORECASE)
 _LOOKALIKE = str.maketrans({"i": "l", "1": "l", "|": "l", "!": "l", "/": "", "o": "0", "^": "", "*": ""})
 """Letters that a reader takes for each other in names and units; never applied to a figure."""
 _UNITS = (
@@ -252,7 +249,7 @@ def read_typed(text: str, records: Records, species: str | None = None, *, by_ha
         by_hand: nobody can have misread it. The text of a document may come from a scanner's own recognition.
     """
     written = [one for one in text.splitlines() if len(one) <= LINE_MAX] if "\n" in text else []
-    rows = {at for at, one in enumerate(written) if _MAY_BE_ROW.search(one)}
+    rows = {at for at, one in enumerate(written) if MAY_BE_ROW.search(one)}
     if len(rows) < ROWS_MIN:
         return None
     kept = [one for at, one in enumerate(written) if at in rows or not any(map(str.isdigit, one))][:LINES_MAX]
