@@ -287,24 +287,29 @@ _BY_START: dict[str, list[tuple[Ask, str]]] = {}
 for _ask in ASKS:
     for _phrase in _ask.phrases:
         _BY_START.setdefault(_phrase.split()[0], []).append((_ask, _phrase))
+_RATES = frozenset((per, time) for per in ("kg", "lb") for time in ("min", "h"))
+_OF_RATES = frozenset(("cri", "cri_bag"))
 _BEFORE: Mapping[str, tuple[str, ...]] = {"cri": ("cri_bag",)}
 """What is more exact where both are asked for."""
 
 
 def asked(reading: Reading) -> list[Ask]:
-    """The calculators that a text asks for by name."""
+    """The calculators that a text asks for by name, or by the rate of an infusion: `dopamine 5 mcg/kg/min`."""
     bag = frozenset(reading.words)
     starts = bag & _BY_START.keys()
-    if not starts:
+    rated = any(one.per in _RATES for one in reading.medications)
+    if not starts and not rated:
         return []
     joined = f" {' '.join(reading.words)} "
-    names = {
-        ask.calculator
-        for start in starts
-        for ask, phrase in _BY_START[start]
-        if f" {phrase} " in joined and (not ask.also or not ask.also.isdisjoint(bag)) and ask.unless.isdisjoint(bag)
-    }
-    found = [ask for ask in ASKS if ask.calculator in names] if names else []
+    names = {ask.calculator for start in starts for ask, phrase in _BY_START[start] if f" {phrase} " in joined}
+    names |= _OF_RATES if rated else frozenset()
+    found = [
+        ask for ask in ASKS
+        if ask.calculator in names
+        and (not ask.also or not ask.also.isdisjoint(bag))
+        and ask.unless.isdisjoint(bag)
+    ] if names else []  # fmt: skip
+    names = {ask.calculator for ask in found}
     return [ask for ask in found if names.isdisjoint(_BEFORE.get(ask.calculator, ()))][:SUMS_MAX]
 
 

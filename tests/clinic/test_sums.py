@@ -38,6 +38,9 @@ def sums(facts: Facts) -> list[dict[str, Any]]:
         ("lidocaine 2% CRI at 50 mcg/kg/min, dog 30 kg", "cri", 4.5, "mL/h"),
         # 20 kg x 5 mcg/h x 1000 mL / 60 mL/h
         ("fentanyl CRI 5 mcg/kg/h in a 1 L bag at 60 ml/h, 20 kg dog, 50 mcg/ml", "cri_bag", 1666.67, "ug"),
+        ("dog 30 kg dopamine 5 mcg/kg/min, 40 mg/ml", "cri", 0.225, "mL/h"),
+        # 30 kg x 5 mcg x 60 min = 9 mg/h x 500 mL / 30 mL/h
+        ("dog 30kg dopamine 5 mcg/kg/min in 500 ml bag at 30 ml/h 40 mg/ml", "cri_bag", 150_000, "ug"),
         ("body surface of a 20 kg dog", "body_surface", 0.744174, "m2"),
         ("drip rate in drops per minute: 60 ml/h with a 20 drops/ml set", "drip_rate", 20, "drops/min"),
         ("KCl 40 mEq/L in a 1 L bag at 60 ml/h for a 10 kg dog, 2 mEq/mL", "potassium", 0.24, "mEq/kg/h"),
