@@ -655,6 +655,7 @@ def test_a_wrong_dose_is_caught_wherever_it_stands(
         (DOG, "Carprofen 4.4 mg/kg by mouth: for 10 kg that is 44 mg, one and three quarters of a 25 mg tablet."),
         (CAT, "El ibuprofeno y el paracetamol est\u00e1n contraindicados. Buprenorfina 0,02 mg/kg cada 8 horas."),
         (CAT, "| Medicine | Safe for cats? |\n|---|---|\n| Paracetamol | No, deadly |\n| Ibuprofen | No, toxic |\n"),
+        (CAT, "You wrote that she swallowed one ibuprofen tablet of 400 mg. That is 100 mg/kg."),
         (DOG, "You wrote that he swallowed two carprofen tablets of 400 mg. That is 80 mg/kg."),
         (DOG, "Drug: carprofen\n- Dose: 4.4 mg/kg\n- Route: by mouth\n- Frequency: every 24 hours\n"),
         (DOG, "Use dopamine. Run it at 7 mcg/kg/min from the start."),
