@@ -212,6 +212,8 @@ def _merge(merged: dict[str, Json], finding: Json) -> None:
 
 def _unmirrored(merged: dict[str, Json], records: Records) -> list[Json]:
     """The findings, without those that say of two drugs the other way round what a graver or earlier one says."""
+    if len([row for row in merged.values() if len(row["drugs"]) > 1]) < 2:
+        return list(merged.values())
     between = {
         rule.id: place for place, rule in enumerate(records.rules) if rule.trigger.co_drug or rule.trigger.co_class
     }
