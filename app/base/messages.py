@@ -280,6 +280,8 @@ class Delta:
     usage: UpstreamUsage | None = None
     hidden: bool = False
     """True for a piece of reasoning that isn't relayed; it carries no text."""
+    own: bool = False
+    """True for words of the guard's: they are delivered and not billed."""
 
 
 @record(frozen=True, slots=True)

@@ -364,14 +364,17 @@ class SafetyGuard:
     Attributes:
         interventions: what was changed so far.
         spans: for each of them the place of the words it is about, (start, end) in characters of what came in.
+        own: the places of its own words, (start, end) in characters of what it let out.
         not_checked: {text, why}: drugs that could not be judged.
     """
 
     def __init__(self, facts: Facts, records: Records, audience: str) -> None:
         self.interventions: list[Intervention] = []
         self.spans: list[tuple[int, int]] = []
+        self.own: list[tuple[int, int]] = []
         self.not_checked: list[Json] = []
         self._done = 0
+        self._grown = 0
         self._judge = Judge(facts, records, audience, self.not_checked)
         self._known: Lexicon = alerted(records) if self._judge.alert else lexicon(records)
         self._harmless = self._known.harmless
@@ -428,8 +431,10 @@ class SafetyGuard:
                     break
                 sentence, rest = self._held[:cut], self._held[cut:]
                 self._held, self._seen = "", 0
-                out.append(self._decide(sentence))
+                said = self._decide(sentence)
+                out.append(said)
                 self._done += len(sentence)
+                self._grown += len(said) - len(sentence)
             else:
                 if len(rest) > _CACHED_CHARACTERS_MAX:
                     rest, self._tail = self._tail + rest, ""
@@ -703,8 +708,14 @@ class SafetyGuard:
     def _mark(self, held: str, verdict: Verdict) -> str:
         """The held words as they are, and behind them what the record says: vets drop tools that censor them."""
         self._note(verdict, held, None)
-        end = held[len(held.rstrip()) :]
-        return f"{held.rstrip()} [Mark: {verdict.says}]{end}"
+        said = held.rstrip()
+        return said + self._say_own(f" [Mark: {verdict.says}]", len(said)) + held[len(said) :]
+
+    def _say_own(self, words: str, behind: int) -> str:
+        """Words of the guard's own, which stand behind so many characters of a sentence."""
+        start = self._done + self._grown + behind
+        self.own.append((start, start + len(words)))
+        return words
 
     def _note(self, verdict: Verdict, held: str, withheld: str | None) -> str:
         """Write down what was done with a sentence, and why; the reason."""
@@ -730,7 +741,7 @@ class SafetyGuard:
         end = held[len(held.rstrip()) :]
         why = self._note(verdict, held, held.strip())
         dash = "\u2014 " if any(mark.isalpha() for mark in self._said) else ""
-        return f"{space}{dash}[Withheld: {why}]{end}"
+        return space + self._say_own(f"{dash}[Withheld: {why}]", len(space)) + end
 
     def _close(self) -> None:
         """A sentence is over: remember what the next ones may lean on."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
@@ -71,6 +71,7 @@ class Turn:
         self._ended = False
         self._failure: Refused | None = None
         self._delivered: list[str] = []
+        self._billed: list[str] = []
         self._delivered_calls: list[ToolCallDelta] = []
         self._reader: asyncio.Task[Any] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -157,6 +158,7 @@ class Turn:
     def _begin_filters(self) -> None:
         """What one engine's words go through; another engine begins with fresh ones."""
         facts, stops = self.ready.facts, self.ready.ask.stop
+        self._let = self._own_let = 0
         self._guard = self._house.clinic.guard(facts) if facts is not None else None
         form = self.ready.form
         document = form is not None and (form.document is not None or self.model.engine == "builtin")
@@ -320,10 +322,27 @@ class Turn:
     def _let_out(self, text: str) -> None:
         if not text or self._ended:
             return
-        kept = self._meter.feed(text)
-        if kept:
-            self._put(Delta(text=kept))
-        self._end_if_full()
+        for piece, own in self._parts(text):
+            if self._ended:
+                return
+            kept = piece if own else self._meter.feed(piece)
+            if kept:
+                self._put(Delta(text=kept, own=own))
+            self._end_if_full()
+
+    def _parts(self, text: str) -> Iterator[tuple[str, bool]]:
+        """The text in pieces, each with whether it is the guard's own words; a document counts as one."""
+        start, self._let = self._let, self._let + len(text)
+        own = self._guard.own if self._guard is not None and self._page is None else []
+        at = 0
+        for begin, end in own[self._own_let :]:
+            if begin - start > at:
+                yield text[at : begin - start], False
+            at = end - start
+            yield text[begin - start : at], True
+            self._own_let += 1
+        if at < len(text):
+            yield text[at:], False
 
     def _end_if_full(self) -> None:
         if self._meter.full:
@@ -395,6 +414,8 @@ class Turn:
         for delta in batch:
             if delta.text:
                 self._delivered.append(delta.text)
+                if not delta.own:
+                    self._billed.append(delta.text)
             self._delivered_calls.extend(delta.tool_calls)
 
     def client_gone(self) -> None:
@@ -420,7 +441,7 @@ class Turn:
         if self._failure is None and self._ended and not self._buffer:
             self.completion_tokens = self._meter.count()
         else:
-            self.completion_tokens = await self._house.tokens.count_answer(self.answer, self.tool_calls)
+            self.completion_tokens = await self._house.tokens.count_answer("".join(self._billed), self.tool_calls)
         if ready.model.meter == "upstream" and usage is not None and self._failure is None:
             self.prompt_tokens, self.completion_tokens = usage.prompt_tokens, usage.completion_tokens
             self.usage_source = "upstream"

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -363,6 +364,34 @@ async def test_what_the_absolute_rules_forbid_is_replaced_before_anyone_sees_it(
     (intervention,) = answer["vetx"]["safety"]["interventions"]
     assert (intervention["action"], intervention["severity"]) == ("replaced", "absolute")
     assert stream[-2]["vetx"]["safety"]["interventions"] == [intervention]
+
+
+@pytest.mark.parametrize("audience", ["owner", "clinician"])
+@pytest.mark.parametrize("size", [1, 7, 400])
+async def test_the_guards_own_words_are_delivered_and_not_billed(
+    running_with: Callable[..., Any], audience: str, size: int
+) -> None:
+    said = (
+        "Keep her warm. Give your cat 500 mg of paracetamol now. Call us, please. Give her ibuprofen 200 mg too. Bye!"
+    )
+    pieces = [said[at : at + size] for at in range(0, len(said), size)]
+    async with serving(streamed(*pieces)) as upstream, running_with(upstream_url=upstream.url) as service:
+        account = await service.account()
+        more = {"vetx": {"audience": audience}}
+        answer = (await service.chat(account, "My 4 kg cat has pain", **more)).json()
+        stream = await service.chat(
+            account, "My 4 kg cat has pain", stream=True, stream_options={"include_usage": True}, **more
+        )
+        rows = (await service.client.get("/v1/usage/requests", headers=account.headers)).json()["data"]
+        counted = service.house.tokens.count
+
+        text = answer["choices"][0]["message"]["content"]
+        theirs = re.sub(r"(?:\u2014 )?\[Withheld: [^\]]*\]", "", text)
+        assert len(answer["vetx"]["safety"]["interventions"]) == 2
+        assert "Withheld" not in theirs
+        assert answer["usage"]["completion_tokens"] == counted(theirs) < counted(text)
+        assert events(stream.text)[-2]["usage"] == answer["usage"]
+        assert {row["output_tokens"] for row in rows} == {counted(theirs)}
 
 
 async def test_an_upstream_that_fails_first_is_a_json_error_and_free(running_with: Callable[..., Any]) -> None:
