@@ -449,6 +449,8 @@ ROWS: list[tuple[Audience, str, list[str], list[str]]] = [
      [EMERGENCY, "Chihuahua, 2.268 kg"], ["two weights"]),
     ("owner", "gave my 5lb yorkie 3 tablets of benadryl 25mg", [URGENT, "more than is on record"],
      ["mg/kg", "Routine"]),
+    ("clinician", "buprenorphine for a 4 kg cat, 0.3 mg/mL",
+     ["40 to 80 mcg = 0.13 to 0.26 mL of 0.3 mg/mL", "240 mcg/kg x 4 kg = 960 mcg; once a day"], ["3.2 mL"]),
     ("owner", "what is parvo", ["records"], ["doesn't read like"]),
 ]  # fmt: skip
 

@@ -599,6 +599,15 @@ def test_the_prompt_tells_values_and_vital_signs_as_judged(clinic: Clinic) -> No
     assert "- potassium 7.5 mEq/L or more: Danger to the heart" in prompt
 
 
+def test_the_prompt_names_what_the_signs_may_be(clinic: Clinic) -> None:
+    words = "my 9 y old cat drinks a lot, is losing weight and always hungry"
+    told = clinic.facts_for(Ask(CALLER, "vetx-23", (Message("user", (Text(words),)),)))
+    prompt = clinic.render_prompt(told, False)
+
+    assert "must not be missed first; no diagnosis\n- diabetic ketoacidosis: " in prompt
+    assert "- hyperthyroidism: weight loss; eating more; drinking more" in prompt
+
+
 def test_a_yes_in_quotation_marks_answers_the_question_before_it(records: Records) -> None:
     guard = SafetyGuard(facts(CAT), records, "clinician")
 
