@@ -18,7 +18,7 @@ from app.clinic.exposure import Exposed, assess
 from app.clinic.findings import VitalSaid
 from app.clinic.formulas import Formulas
 from app.clinic.labs import Measured, judge, may_be_sheet
-from app.clinic.lexicon import ORDINARY, VERBS, folded, vocabulary
+from app.clinic.lexicon import ORDINARY, VERBS, VITALS, folded, vocabulary
 from app.clinic.patient import (
     FIGURE_MAX,
     LINES_MAX,
@@ -230,6 +230,8 @@ def facts_for(
         whose = _whose_sums(question, readings, places, known)
         done = [str(row["formula"]) for row in derived]
         calculations += sums.computed(wanted, question, whose, records, formulas or _NO_FORMULAS, done, needs)
+    if readings and not vitals:
+        calculations += _usual(readings[-1], known)
     weighed: list[differentials.Weighed] = []
     if not wanted and not unknown and _is_about_signs(said, medications, met):
         weighed = _weighed(said, known, analytes, vitals, met, records, needs)
@@ -1067,6 +1069,31 @@ def _by_other_routes(asked: Json, others: Json) -> Json:
     if not others["doses"] or all(row["why"] != "no_record_for_route" for row in asked["not_checked"]):
         return asked
     return {**others, "not_checked": asked["not_checked"]}
+
+
+_USUAL = frozenset(("normal", "usual", "average"))
+
+
+def _usual(reading: Reading, known: list[Patient]) -> list[Json]:
+    """The usual vital signs of a species that somebody asks for: `normal heart rate of a cat`."""
+    if _USUAL.isdisjoint(reading.words):
+        return []
+    joined = f" {' '.join(reading.words)} "
+    asked = {kind for name, kind in VITALS.items() if len(name) > 1 and f" {name} " in joined}
+    return [
+        {
+            "name": f"usual {vital.name.replace('_', ' ')} of the {patient.species.name}",
+            "inputs": {},
+            "formula": "from the record",
+            "result": {"min": number(vital.low), "max": number(vital.high), "unit": vital.unit},
+            "steps": [f"{_plain(vital.low)} to {_plain(vital.high)} {spelt(vital.unit)}"],
+            "notes": [],
+            "sources": [source.json for source in vital.sources],
+            "patient": place,
+        }
+        for place, patient in enumerate(known) if patient.species is not None
+        for vital in patient.species.vitals if vital.name in asked
+    ]  # fmt: skip
 
 
 def _asked_sums(readings: Sequence[Reading], known: list[Patient], records: Records) -> tuple[list[sums.Ask], Reading]:

@@ -451,6 +451,10 @@ ROWS: list[tuple[Audience, str, list[str], list[str]]] = [
      ["mg/kg", "Routine"]),
     ("clinician", "buprenorphine for a 4 kg cat, 0.3 mg/mL",
      ["40 to 80 mcg = 0.13 to 0.26 mL of 0.3 mg/mL", "240 mcg/kg x 4 kg = 960 mcg; once a day"], ["3.2 mL"]),
+    ("owner", "what is the normal temperature of a dog", ["usual temperature of the dog: 38 to 39.1 \u00b0C"],
+     [EMERGENCY]),
+    ("clinician", "normal heart rate cat", ["usual heart rate of the cat: 110 to 220 /min"], ["usual temperature"]),
+    ("clinician", "cat 4 kg, appetite normal, what is normal", ["cat, 4 kg"], ["usual "]),
     ("owner", "what is parvo", ["records"], ["doesn't read like"]),
 ]  # fmt: skip
 
