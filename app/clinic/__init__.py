@@ -15,7 +15,7 @@ from app.base.messages import Ask, Facts, Message, Text, Written
 from app.clinic import assessment, calculators, differentials, listing, reading, triage
 from app.clinic.check import check, unique_needs
 from app.clinic.exposure import Exposed, assess
-from app.clinic.findings import VitalSaid, vital, vitals_said
+from app.clinic.findings import VitalSaid, signs_in, vital, vitals_said
 from app.clinic.formulas import Formulas
 from app.clinic.kept import kept_all
 from app.clinic.labs import Measured, judge
@@ -79,6 +79,7 @@ class Clinic:
     def warm_up(self) -> None:
         """Make now what the first question would wait for."""
         lexicon(self.records)
+        signs_in("", self.records)
 
     def facts_for(
         self, ask: Ask, jurisdiction: str | None = None, today: date | None = None, written: Sequence[Written] = ()
