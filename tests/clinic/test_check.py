@@ -530,9 +530,9 @@ def test_a_check_takes_about_a_millisecond(clinic: Clinic) -> None:
     clinic.check(body)
     fastest = 1.0
     for _ in range(20):
-        start = time.process_time()
+        start = time.thread_time()
         clinic.check(body)
-        fastest = min(fastest, time.process_time() - start)
+        fastest = min(fastest, time.thread_time() - start)
 
     assert fastest < 0.004
 

@@ -464,14 +464,14 @@ def test_a_hundred_kilobytes_take_no_more_than_a_hundred_times_one(piece: str, r
     read(piece * 50, records)
     small, large = piece * (2_000 // len(piece)), piece * (100_000 // len(piece))
 
-    began = time.process_time()
+    began = time.thread_time()
     for _ in range(3):
         read(small, records)
-    single = (time.process_time() - began) / 3
-    began = time.process_time()
+    single = (time.thread_time() - began) / 3
+    began = time.thread_time()
     read(large, records)
 
-    assert time.process_time() - began < max(single * 50 * 8, 0.5)
+    assert time.thread_time() - began < max(single * 50 * 8, 0.5)
 
 
 MORE: list[tuple[str, str, list[dict[str, Any]]]] = [
