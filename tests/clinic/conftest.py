@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,14 @@ def clinic() -> Clinic:
 def records(clinic: Clinic) -> Records:
     """The shipped records."""
     return clinic.records
+
+
+@pytest.fixture
+def no_collections() -> Iterator[None]:
+    """Without the garbage collector, which in a process as large as the suite's takes half a second when it likes."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -179,6 +179,7 @@ def test_the_nearest_signs_share_a_word_or_a_beginning(records: Records) -> None
     assert nearest_signs("zzz", records) == []
 
 
+@pytest.mark.usefixtures("no_collections")
 @pytest.mark.parametrize(
     "piece",
     ["straining ", "last year seizure ", "my neighbor seizure. ", "no ", "high potassium ", "呕吐", "ever if seizure? ",
@@ -197,4 +198,4 @@ def test_findings_take_time_in_proportion_to_the_text(piece: str, records: Recor
     spent(piece * 20)
     small = min(spent(piece * (1_000 // len(piece))) for _ in range(3))
 
-    assert spent(piece * (20_000 // len(piece))) < max(small * 20 * 8, 0.5)
+    assert spent(piece * (20_000 // len(piece))) < max(small * 20 * 8, 1)

@@ -455,6 +455,7 @@ def test_any_text_gives_a_reading_with_spans_inside_it(text: str, clinic: Clinic
     assert all(0 <= start < end <= len(text) for start, end in spans)
 
 
+@pytest.mark.usefixtures("no_collections")
 @pytest.mark.parametrize(
     "piece",
     ["dog ", "a", "1", "1/", "12 kg ", "no ", ", ", "ate 5 g chocolate ", "(", "é", "b.i.d. ", "5-", "straining ", "猫"]
@@ -471,7 +472,7 @@ def test_a_hundred_kilobytes_take_no_more_than_a_hundred_times_one(piece: str, r
     began = time.thread_time()
     read(large, records)
 
-    assert time.thread_time() - began < max(single * 50 * 8, 0.5)
+    assert time.thread_time() - began < max(single * 50 * 8, 1)
 
 
 MORE: list[tuple[str, str, list[dict[str, Any]]]] = [
