@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -410,6 +411,16 @@ def test_a_token_stands_where_it_stood() -> None:
     assert "bid" in words
     assert "-" in words
     assert [text[start:end] for start, end in zip(starts, ends, strict=True)][-1] == "tab"
+
+
+def test_what_is_remembered_of_texts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("app.clinic.lexicon")
+    monkeypatch.setattr(module, "_CUTS_MAX", len(module._CUTS) + 3)
+
+    words = [f"zqx{letter}" for letter in "abcdefghi"]
+
+    assert tokens(" ".join(words))[0] == words
+    assert len(module._CUTS) <= 6
 
 
 @settings(max_examples=300, deadline=None)

@@ -599,6 +599,15 @@ def test_the_prompt_tells_values_and_vital_signs_as_judged(clinic: Clinic) -> No
     assert "- potassium 7.5 mEq/L or more: Danger to the heart" in prompt
 
 
+def test_a_pasted_sheet_is_told_among_the_values_and_not_as_a_picture(clinic: Clinic) -> None:
+    words = "Dog, 12 kg:\nALT\t250\tU/L\t10 - 125\nK\t4\tmmol/L\t3.5 - 5.8\nCreatinine\t1.1\tmg/dL\t0.5 - 1.8"
+    told = clinic.facts_for(Ask(CALLER, "vetx-23", (Message("user", (Text(words),)),)))
+    prompt = clinic.render_prompt(told, False)
+
+    assert [sheet["picture"] for sheet in told.sheets] == [None]
+    assert prompt.count("- alt 250 U/L: ") == 1
+
+
 def test_the_prompt_names_what_the_signs_may_be(clinic: Clinic) -> None:
     words = "my 9 y old cat drinks a lot, is losing weight and always hungry"
     told = clinic.facts_for(Ask(CALLER, "vetx-23", (Message("user", (Text(words),)),)))
