@@ -8,13 +8,12 @@ agree on was not read.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import sys
 from typing import Any
 
-from app.media.worker import answer, questions
+from app.media.worker import answer, bound_process, questions
 
 MEMORY_BYTES_MAX = 1_500 * 1024 * 1024
 """Of data this process may hold; usual is 0.5 GB."""
@@ -29,17 +28,6 @@ SAMPLE, WELL_READ = 6, 0.85
 """So many pieces tell whether a picture stands on its head: their mean score is below this, and better turned."""
 PAGES_MAX = 60
 """After so many pages the process ends and the next question starts another: its memory grows with every new size."""
-
-
-def bound_process() -> None:
-    """Let an allocation beyond the bound fail in this process, and let those who answer requests go first."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(AttributeError, OSError):
-        os.nice(5)
 
 
 class Reader:
@@ -136,7 +124,7 @@ def _is_tall(quad: Any) -> bool:
 
 def main() -> None:
     """Serve stdin: say that it is ready, then answer frames until the other side closes."""
-    bound_process()
+    bound_process(MEMORY_BYTES_MAX)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no frame
     reader = Reader()

@@ -29,12 +29,12 @@ MEMORY_BYTES_MAX = 480 * 1024 * 1024
 FINE_PX_MAX = 2_200
 
 
-def bound_process() -> None:
+def bound_process(memory_bytes: int = MEMORY_BYTES_MAX) -> None:
     """Let an allocation beyond the bound fail in this process, and let those who answer requests go first."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(AttributeError, OSError):
         os.nice(5)
