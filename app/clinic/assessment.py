@@ -1072,11 +1072,12 @@ def _by_other_routes(asked: Json, others: Json) -> Json:
 
 
 _USUAL = frozenset(("normal", "usual", "average"))
+_VITAL_STARTS = frozenset(name.split()[0] for name in VITALS if len(name) > 1)
 
 
 def _usual(reading: Reading, known: list[Patient]) -> list[Json]:
     """The usual vital signs of a species that somebody asks for: `normal heart rate of a cat`."""
-    if _USUAL.isdisjoint(reading.words):
+    if _USUAL.isdisjoint(reading.words) or _VITAL_STARTS.isdisjoint(reading.words):
         return []
     joined = f" {' '.join(reading.words)} "
     asked = {kind for name, kind in VITALS.items() if len(name) > 1 and f" {name} " in joined}
