@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from app.clinic.findings import labs_in, nearest_signs, signs_in
 from app.clinic.patient import Patient, need
 from app.clinic.reading import Reading
-from app.clinic.records import Analyte, Condition, Finding, Records, Signalment, Source
+from app.clinic.records import Analyte, Condition, Finding, Records, Signalment, Source, per_records
 from app.clinic.units import convert, fold, number, shown, spelt
 
 Json = dict[str, Any]
@@ -424,18 +424,7 @@ class _Index:
         return self._of[species]
 
 
-_INDEXES: list[tuple[Records, _Index]] = []
-
-
-def _index(records: Records) -> _Index:
-    """The index of these records, made on first use."""
-    for known, index in _INDEXES:
-        if known is records:
-            return index
-    made = _Index(records)
-    _INDEXES.append((records, made))
-    del _INDEXES[:-4]
-    return made
+_index = per_records(_Index)
 
 
 def _key(finding: Finding) -> Key:

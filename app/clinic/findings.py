@@ -16,7 +16,7 @@ from app.base.record import record
 from app.clinic.lexicon import VITALS, Lexicon, Node, lexicon, meant, scan, vocabulary
 from app.clinic.reading import Reading
 from app.clinic.reading import Sign as Raised
-from app.clinic.records import Records
+from app.clinic.records import Records, per_records
 
 Json = dict[str, Any]
 State = Literal["stated", "denied", "past", "asked", "asleep", "another_animal"]
@@ -425,13 +425,10 @@ _WELL: Mapping[str, str] = {
 }  # fmt: skip
 """What says that a sign is not there, without a `no`."""
 
-_TRIES: list[tuple[Records, Node]] = []
 
-
+@per_records
 def _sign_trie(records: Records) -> Node:
-    for known, made in _TRIES:
-        if known is records:
-            return made
+    """The words of all signs -> (sign, whether it is there)."""
     root: Node = {}
     for sign in records.signs.values():
         for phrase in (sign.name, *(word for listed in sign.words.values() for word in listed)):
@@ -439,8 +436,6 @@ def _sign_trie(records: Records) -> Node:
     for phrase, name in _WELL.items():
         if name in records.signs:
             _enter(root, phrase, (name, False))
-    _TRIES.append((records, root))
-    del _TRIES[:-4]
     return root
 
 
@@ -758,15 +753,10 @@ def labs_in(text: str, records: Records) -> tuple[LabSaid, ...]:
     return tuple(found.values())
 
 
-_SIGN_WORDS: list[tuple[Records, list[tuple[str, frozenset[str], list[frozenset[str]]]]]] = []
-
-
+@per_records
 def _sign_words(records: Records) -> list[tuple[str, frozenset[str], list[frozenset[str]]]]:
     """The id of every sign, how the words of it begin, and the words of each of its English phrases."""
-    for known, made in _SIGN_WORDS:
-        if known is records:
-            return made
-    rows = [
+    return [
         (
             sign.id,
             frozenset(word[:4] for word in sign.id.split("-")),
@@ -774,9 +764,6 @@ def _sign_words(records: Records) -> list[tuple[str, frozenset[str], list[frozen
         )
         for sign in records.signs.values()
     ]
-    _SIGN_WORDS.append((records, rows))
-    del _SIGN_WORDS[:-4]
-    return rows
 
 
 def nearest_signs(words: str, records: Records, count: int = 3) -> list[str]:

@@ -14,7 +14,7 @@ from app.clinic.dosage import UNITS, Named, Said, every, stated
 from app.clinic.lexicon import COMMON_BREED_WORDS, Places, Term, lexicon, misspelt, scan, vocabulary
 from app.clinic.patient import Patient, PatientShape, normalise
 from app.clinic.reading import NUMERIC, read
-from app.clinic.records import DoseRecord, Drug, Records, RuleRecord, Source, Threshold, Toxin
+from app.clinic.records import DoseRecord, Drug, Records, RuleRecord, Source, Threshold, Toxin, per_records
 from app.clinic.tone import (
     ADDED,
     ANIMAL_IT,
@@ -191,16 +191,7 @@ class _Kept:
                 self.of_class.setdefault(name, drug)
 
 
-_KEPT: list[_Kept] = []
-
-
-def _kept(records: Records) -> _Kept:
-    for one in _KEPT:
-        if one.records is records:
-            return one
-    _KEPT.append(_Kept(records))
-    del _KEPT[:-4]
-    return _KEPT[-1]
+_kept = per_records(_Kept)
 
 
 class Judge:

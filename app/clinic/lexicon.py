@@ -14,7 +14,7 @@ from itertools import accumulate, chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from app.clinic.records import Records
+from app.clinic.records import Records, per_records
 from app.clinic.rules import CONDITIONS
 
 
@@ -645,18 +645,10 @@ def _one_slip(word: str, name: str) -> bool:
     return any(long[:place] + long[place + 1 :] == short for place in range(len(long)))
 
 
-_BUILT: list[tuple[Records, Lexicon]] = []
-
-
+@per_records
 def lexicon(records: Records) -> Lexicon:
     """The lexicon of these records, built on first use."""
-    for known, built in _BUILT:
-        if known is records:
-            return built
-    made = build(records)
-    _BUILT.append((records, made))
-    del _BUILT[:-4]
-    return made
+    return build(records)
 
 
 def speaks_another_language(words: list[str]) -> bool:

@@ -9,17 +9,19 @@ import difflib
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from app.base.errors import BadData
 from app.clinic.units import canonical, convert, dimensions, fold
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 SOURCE_KINDS = ("label", "regulation", "guideline", "reference", "paper", "formulary", "reprint")
 BASES = ("per_kg", "per_animal", "per_m2")
@@ -1608,6 +1610,23 @@ def _records(shelves: _Shelves) -> Records:
         rules_by_class=by_class,
         conditions_by_name=conditions,
     )
+
+
+def per_records(make: Callable[[Records], T]) -> Callable[[Records], T]:
+    """`make`, its result kept for the last four sets of records; those can't be hashed, and are told by identity."""
+    kept: list[tuple[Records, T]] = []
+
+    @wraps(make)
+    def of(records: Records) -> T:
+        for known, made in kept:
+            if known is records:
+                return made
+        made = make(records)
+        kept.append((records, made))
+        del kept[:-4]
+        return made
+
+    return of
 
 
 def cross_check(records: Records) -> list[str]:

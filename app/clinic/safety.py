@@ -32,7 +32,7 @@ from app.clinic.lexicon import (
     plain,
 )
 from app.clinic.patient import Patient
-from app.clinic.records import Records, RuleRecord
+from app.clinic.records import Records, RuleRecord, per_records
 from app.clinic.waiting import ALERTING
 
 Json = dict[str, Any]
@@ -113,20 +113,12 @@ class _Index:
     rendered: dict[tuple[tuple[str, ...], str], tuple[Rule, ...]]
 
 
-_INDEXES: list[tuple[Records, _Index]] = []
-
-
+@per_records
 def _index(records: Records) -> _Index:
     """The index of these records: rules by id, and per species the absolute ones that hold whatever else is known."""
-    for known, index in _INDEXES:
-        if known is records:
-            return index
     alone = [record for record in records.rules if record.severity == "absolute" and _only_species(record)]
     standing = {name: tuple(record for record in alone if name in record.trigger.species) for name in records.species}
-    made = _Index({record.id: record for record in records.rules}, standing, {})
-    _INDEXES.append((records, made))
-    del _INDEXES[:-4]
-    return made
+    return _Index({record.id: record for record in records.rules}, standing, {})
 
 
 def _standing_rules(species: tuple[str, ...], records: Records, audience: str) -> tuple[Rule, ...]:
@@ -329,19 +321,14 @@ _ABBREVIATIONS = frozenset(
 )  # fmt: skip
 
 
-_ALERTED: list[tuple[Lexicon, Lexicon]] = []
-
-
+@per_records
 def alerted(records: Records) -> Lexicon:
     """The lexicon for an emergency: an answer's sentences are held for words of waiting and reassurance too."""
     calm = lexicon(records)
-    for known, made in _ALERTED:
-        if known is calm:
-            return made
     term = {"": [Term("advice", "alert")]}
     hazards = {**calm.hazards, **{word: {**calm.hazards.get(word, {}), **term} for word in ALERTING}}
     starts = calm.hazard_starts | {word[:size] for word in ALERTING for size in range(1, len(word) + 1)}
-    made = replace(
+    return replace(
         calm,
         hazards=hazards,
         hazard_starts=starts,
@@ -351,9 +338,6 @@ def alerted(records: Records) -> Lexicon:
         harmless_pieces=set(),
         harmless_pairs=set(),
     )
-    _ALERTED.append((calm, made))
-    del _ALERTED[:-4]
-    return made
 
 
 class SafetyGuard:
