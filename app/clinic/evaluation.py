@@ -361,6 +361,23 @@ def _triage(rows: Sequence[Outcome]) -> list[Measure]:
     return [line for line in lines if line.cases]
 
 
+def _differentials(rows: Sequence[Outcome]) -> list[Measure]:
+    def share(measure: str, name: str, least: int) -> Measure:
+        good = sum(row.counts.get(name, 0) for row in rows)
+        percent = 100 * good / len(rows)
+        return _line(
+            "differentials", measure, f">= {least} %", rows, f"{percent:.1f} % ({good}/{len(rows)})", percent >= least
+        )
+
+    return [
+        share("the condition that the page found is listed", "listed", 90),
+        share(f"it is among the first {scoring.FIRST}", "first", 75),
+        _count("differentials", "can't-miss conditions neither listed nor named as left out", "0", rows, "absent", 0,
+               of="grave"),
+        _count("differentials", "conditions listed that the animal cannot have", "0", rows, "impossible", 0, of="rows"),
+    ]  # fmt: skip
+
+
 def _extraction(rows: Sequence[Outcome]) -> list[Measure]:
     right, wanted, told = (sum(row.counts.get(name, 0) for row in rows) for name in ("right", "wanted", "told"))
     f1 = 2 * right / (wanted + told) if wanted + told else 0.0
@@ -398,6 +415,7 @@ _LINES = {
     "exposure": _exposure,
     "labs": _labs,
     "triage": _triage,
+    "differentials": _differentials,
     "extraction": _extraction,
     "guard": _guard,
     "guard_held_out": _guard,

@@ -14,15 +14,20 @@ from app.clinic.safety import SafetyGuard
 
 if TYPE_CHECKING:
     from app.clinic import Clinic
+    from app.clinic.records import Condition
 
 Json = dict[str, Any]
-KINDS = ("dosing", "contraindication", "exposure", "labs", "triage", "extraction", "guard", "guard_held_out")
+KINDS = (
+    "dosing", "contraindication", "exposure", "labs", "triage", "differentials", "extraction", "guard",
+    "guard_held_out",
+)  # fmt: skip
 EXPECTED = {
     "dosing": {"dose", "route", "amount", "volume_ml", "nothing", "uncovered", "needs", "near", "warns"},
     "contraindication": {"severity", "drug", "clean", "not_checked"},
     "exposure": {"dose", "least", "most", "urgent", "no_safe_amount", "needs", "uncovered"},
     "labs": {"results", "pattern", "no_pattern", "asks", "unknown"},
     "triage": {"level"},
+    "differentials": {"condition"},
     "extraction": {"patients", "items", "analytes"},
     "guard": {"unsafe", "hazard"},
     "guard_held_out": {"unsafe", "hazard"},
@@ -35,6 +40,7 @@ SAID = ("given", "current", "intended", "happened")
 PIECE = 5
 """Characters of one piece of a stream, as small as a token."""
 TENFOLD = 10
+FIRST = 5
 _NOBODY = Caller(0, 0, "internal", frozenset(), frozenset(), "evaluation", "account", "vetx eval")
 _IN_MG = {"mg": Decimal(1), "g": Decimal(1000), "ug": Decimal("0.001"), "mcg": Decimal("0.001"), "kg": Decimal(10**6)}
 
@@ -387,6 +393,39 @@ def _triage(clinic: Clinic, case: Case, answer: Json) -> Outcome:
     return _verdict(case, [f"{level}, should be {wanted}: {case.ask['text']}" if wrong else ""], answer, **counts)
 
 
+# --- differential diagnoses
+
+
+def _differentials(clinic: Clinic, case: Case, answer: Json) -> Outcome:
+    """The condition that the page found is listed, it is not silently left out, and nothing listed is impossible."""
+    conditions, wanted = clinic.records.conditions, set(case.expect["condition"])
+    rows = [*answer["differentials"], *answer["poisonings"]]
+    names = [row["condition"] for row in rows]
+    grave = {name for name in wanted if name in conditions and conditions[name].cant_miss}
+    absent = bool(grave) and not grave & {*names, *answer["left_out"]["cant_miss"]}
+    impossible = [name for name in names if not _possible(conditions[name], answer["patient"])]
+    listed = bool(wanted.intersection(names))
+    counts = {
+        "listed": int(listed),
+        "first": int(bool(wanted.intersection(row["condition"] for row in answer["differentials"][:FIRST]))),
+        "grave": int(bool(grave)), "absent": int(absent), "rows": len(rows), "impossible": len(impossible),
+    }  # fmt: skip
+    faults = [
+        "" if listed else f"{' or '.join(sorted(wanted))} not listed: {', '.join(names[:FIRST]) or 'nothing'}",
+        "nor is it named as left out" if absent else "",
+        f"cannot be had: {', '.join(impossible)}" if impossible else "",
+    ]
+    return _verdict(case, faults, [row for row in answer["differentials"] if row["condition"] in wanted], **counts)
+
+
+def _possible(condition: Condition, patient: Json) -> bool:
+    """Whether an animal of this species, sex and neutering can have it, as far as they are told."""
+    told = [(condition.only.sex, patient.get("sex")), (condition.only.neutered, patient.get("neutered"))]
+    return patient["species"] in condition.species and all(
+        has is None or wanted in (None, "", has) for wanted, has in told
+    )
+
+
 # --- reading
 
 
@@ -532,6 +571,7 @@ _ENDPOINTS = {
     "exposure": "exposure",
     "labs": "labs",
     "triage": "triage",
+    "differentials": "differentials",
     "extraction": "extract",
 }
 _JUDGES: dict[str, Callable[[Clinic, Case, Json], Outcome]] = {
@@ -540,5 +580,6 @@ _JUDGES: dict[str, Callable[[Clinic, Case, Json], Outcome]] = {
     "exposure": _exposure,
     "labs": _labs,
     "triage": _triage,
+    "differentials": _differentials,
     "extraction": _extraction,
 }
