@@ -90,7 +90,7 @@ def _case(file: Path, kind: str, row: Json, sources: Json) -> Case:
     wrong = set(row["expect"]) - scoring.EXPECTED[kind]
     if wrong or not row["expect"]:
         raise BadData(str(file), name, f"expect has one or more of {', '.join(sorted(scoring.EXPECTED[kind]))}.")
-    if kind == "triage" and row.get("language") not in LANGUAGES:
+    if kind in ("triage", "triage_held_out") and row.get("language") not in LANGUAGES:
         raise BadData(str(file), name, f"language is one of {', '.join(LANGUAGES)}.")
     return Case(
         id=name,
@@ -346,7 +346,7 @@ def _labs(rows: Sequence[Outcome]) -> list[Measure]:
 
 
 def _triage(rows: Sequence[Outcome]) -> list[Measure]:
-    lines = []
+    kind, lines = rows[0].case.kind, []
     for language in LANGUAGES:
         mine = [row for row in rows if row.case.language == language]
         grave = [row for row in mine if row.case.expect["level"] == "emergency"]
@@ -355,8 +355,8 @@ def _triage(rows: Sequence[Outcome]) -> list[Measure]:
         share = 100 * over / len(rest) if rest else 0.0
         figure = f"{share:.1f} % ({over}/{len(rest)})"
         lines += [
-            _count("triage", f"{language}: emergencies below emergency", "0", grave, "under", 0),
-            _line("triage", f"{language}: over-triage to emergency", "<= 15 %", rest, figure, share <= 15),
+            _count(kind, f"{language}: emergencies below emergency", "0", grave, "under", 0),
+            _line(kind, f"{language}: over-triage to emergency", "<= 15 %", rest, figure, share <= 15),
         ]
     return [line for line in lines if line.cases]
 
@@ -415,6 +415,7 @@ _LINES = {
     "exposure": _exposure,
     "labs": _labs,
     "triage": _triage,
+    "triage_held_out": _triage,
     "differentials": _differentials,
     "extraction": _extraction,
     "guard": _guard,

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 KINDS = (
-    "dosing", "contraindication", "exposure", "labs", "triage", "differentials", "extraction", "guard",
-    "guard_held_out",
+    "dosing", "contraindication", "exposure", "labs", "triage", "triage_held_out", "differentials", "extraction",
+    "guard", "guard_held_out",
 )  # fmt: skip
 EXPECTED = {
     "dosing": {"dose", "route", "amount", "volume_ml", "nothing", "uncovered", "needs", "near", "warns"},
@@ -27,6 +27,7 @@ EXPECTED = {
     "exposure": {"dose", "least", "most", "urgent", "no_safe_amount", "needs", "uncovered"},
     "labs": {"results", "pattern", "no_pattern", "asks", "unknown"},
     "triage": {"level"},
+    "triage_held_out": {"level"},
     "differentials": {"condition"},
     "extraction": {"patients", "items", "analytes"},
     "guard": {"unsafe", "hazard"},
@@ -571,6 +572,7 @@ _ENDPOINTS = {
     "exposure": "exposure",
     "labs": "labs",
     "triage": "triage",
+    "triage_held_out": "triage",
     "differentials": "differentials",
     "extraction": "extract",
 }
@@ -580,6 +582,7 @@ _JUDGES: dict[str, Callable[[Clinic, Case, Json], Outcome]] = {
     "exposure": _exposure,
     "labs": _labs,
     "triage": _triage,
+    "triage_held_out": _triage,
     "differentials": _differentials,
     "extraction": _extraction,
 }
