@@ -860,7 +860,8 @@ _clinic_command("guard", GuardBody, words.describe_guard, method="guarded", read
 def evaluate(kinds: tuple[str, ...], more: tuple[str, ...], publish: bool, cases: Path | None, as_json: bool) -> None:
     """Measure the clinic on the published cases: a table against the goals, then every miss.
 
-    KINDS: dosing, contraindication, exposure, labs, triage, extraction, guard, guard_held_out; none: all of these.
+    KINDS: dosing, contraindication, exposure, labs, triage, triage_held_out, differentials, extraction, guard,
+    guard_held_out; none: all of these.
     sheets, named alone, draws laboratory sheets, clean and photographed, and has them read; that takes minutes.
     """
     from app.clinic import evaluation, sheet_scoring  # only here: the cases are no part of a running service

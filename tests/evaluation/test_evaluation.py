@@ -77,6 +77,17 @@ def test_no_page_is_named_that_was_not_read_on_a_day(cases: tuple[Case, ...]) ->
         assert one.source is None or one.source["read_on"] <= date.today()
 
 
+def test_a_condition_is_tested_on_pages_that_its_record_does_not_cite(cases: tuple[Case, ...], clinic: Clinic) -> None:
+    mine = [one for one in cases if one.kind == "differentials"]
+    conditions = clinic.records.conditions
+
+    assert len(mine) >= 40
+    for one in mine:
+        for name in one.expect["condition"]:
+            assert one.source is not None
+            assert one.source["url"] not in {source.url for source in conditions[name].sources}
+
+
 def test_every_kind_has_hard_negatives(cases: tuple[Case, ...]) -> None:
     mine: dict[str, list[dict[str, Any]]] = {kind: [one.expect for one in cases if one.kind == kind] for kind in KINDS}
 
@@ -285,6 +296,51 @@ def test_triage_is_judged_by_what_the_goals_state(wanted: str, level: str, verdi
     asked = case("triage", {"level": wanted}, {"text": "t"})
 
     assert scoring._triage(clinic, asked, {"level": level}).verdict == verdict
+
+
+def weighed(*names: str, **fields: Any) -> dict[str, Any]:
+    """An answer of `differentials`."""
+    rows = [{"condition": name, "sources": []} for name in names]
+    plain = {"poisonings": [], "left_out": {"count": 0, "cant_miss": []}, "patient": {"species": "dog"}}
+    return {"differentials": rows, **plain, **fields}
+
+
+OTHERS = ("epilepsy", "colitis", "pyoderma", "otitis externa", "demodicosis")
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict", "counts"),
+    [
+        (weighed("pyometra"), "met", {"listed": 1, "first": 1, "grave": 1, "absent": 0, "impossible": 0, "rows": 1}),
+        (weighed(*OTHERS, "pyometra"), "met", {"listed": 1, "first": 0, "absent": 0}),
+        (weighed(*OTHERS), "missed", {"listed": 0, "first": 0, "absent": 1}),
+        (weighed(left_out={"count": 1, "cant_miss": ["pyometra"]}), "missed", {"listed": 0, "absent": 0}),
+        (weighed(poisonings=[{"condition": "pyometra"}]), "met", {"listed": 1, "first": 0, "absent": 0}),
+        (weighed("pyometra", patient={"species": "dog", "sex": "male"}), "missed", {"listed": 1, "impossible": 1}),
+        (weighed("pyometra", patient={"species": "dog", "neutered": True}), "missed", {"impossible": 1}),
+        (weighed("pyometra", patient={"species": "horse"}), "missed", {"impossible": 1}),
+        (weighed("pyometra", patient={"species": "dog", "sex": "female", "neutered": False}), "met", {"impossible": 0}),
+    ],
+)
+def test_a_list_of_conditions_is_judged(
+    answer: dict[str, Any], verdict: str, counts: dict[str, int], clinic: Clinic
+) -> None:
+    found = scoring._differentials(clinic, case("differentials", {"condition": ["pyometra"]}), answer)
+
+    assert found.verdict == verdict
+    assert counts.items() <= found.counts.items()
+
+
+def test_the_figures_of_differentials_are_counted_not_judged() -> None:
+    listed = outcome("differentials", "missed", {}, counts={"listed": 1, "impossible": 1, "rows": 8, "grave": 1})
+    silent = outcome("differentials", "missed", {}, counts={"listed": 0, "rows": 4, "grave": 1, "absent": 1})
+
+    lines = {line.measure: (line.figure, line.met) for line in evaluation.measures([listed, silent])}
+
+    assert lines["the condition that the page found is listed"] == ("50.0 % (1/2)", False)
+    assert lines["it is among the first 5"] == ("0.0 % (0/2)", False)
+    assert lines["can't-miss conditions neither listed nor named as left out"] == ("1 of 2", False)
+    assert lines["conditions listed that the animal cannot have"] == ("1 of 12", False)
 
 
 def read(**fields: Any) -> dict[str, Any]:
