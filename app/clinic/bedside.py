@@ -423,7 +423,7 @@ def sodium_deficit(given: Given) -> Outcome:
         out.ask("sodium_wanted", "it is not above the measured sodium: nothing lacks", "Which sodium is wanted?")
         return out
     out.result = (out.step("sodium lacking", working, water * weight_kg * (wanted - now), "mEq"), "mEq")
-    _slowly(out)
+    _slowly(out, given, wanted - now, "sodium-rise-rate")
     return out
 
 
@@ -439,7 +439,7 @@ def water_deficit(given: Given) -> Outcome:
         return out
     working = f"{shown(water)} x {shown(weight_kg, 6)} kg x ({shown(now)} / {shown(wanted)} - 1)"
     out.result = (out.step("free water lacking", working, water * weight_kg * (now / wanted - 1), "L"), "L")
-    _slowly(out)
+    _slowly(out, given, now - wanted, "sodium-fall-rate")
     return out
 
 
@@ -452,9 +452,18 @@ def _share(out: Outcome, given: Given) -> Decimal | None:
     return None
 
 
-def _slowly(out: Outcome) -> None:
+def _slowly(out: Outcome, given: Given, change: Decimal, record: str) -> None:
+    """Over how many hours sodium is changed at least, by the fastest change on record for the species."""
     out.notes.append("Change sodium slowly and measure often; faster only where it changed fast.")
-    out.left("safe speed of change", "no_sourced_figure")
+    fastest = given.formulas.coefficient(record, given.species)
+    hourly = None if fastest is None or fastest.value is None else convert(fastest.value, fastest.unit, "mEq/L/h")
+    if fastest is None or hourly is None:
+        out.left("safe speed of change", "no_sourced_figure")
+        return
+    working = f"{shown(change)} mEq/L / {shown(hourly)} mEq/L an hour"
+    out.also.append(("least time for it", out.step("least time", working, change / hourly, "h"), "h"))
+    out.notes.append(fastest.text)
+    out.cite(fastest.sources)
 
 
 def resuscitation(given: Given) -> Outcome:

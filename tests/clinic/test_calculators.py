@@ -66,7 +66,7 @@ WORKED: list[tuple[str, dict[str, Any], dict[str, Any], Any, str]] = [
      "mL/h"),
     ("shock_bolus", {"species": "horse", "weight_kg": 500}, {}, 10000, "mL"),  # dvm360: 10 L for an average horse
     ("shock_bolus", {"species": "rabbit", "weight_kg": 2}, {}, 20, "mL"),
-    ("shock_bolus", {"species": "cat", "weight_kg": 4}, {}, 60, "mL"),
+    ("shock_bolus", {"species": "cat", "weight_kg": 4}, {}, 50, "mL"),  # AAHA/AAFP 2013: a quarter of 50 mL/kg
     ("shock_bolus", DOG_20, {}, 400, "mL"),
     ("potassium", {"species": "dog", "weight_kg": 10},
      {"bag_ml": 1000, "rate_ml_per_h": 50, "target_meq_per_l": 40}, 0.2, "mEq/kg/h"),
@@ -77,6 +77,11 @@ WORKED: list[tuple[str, dict[str, Any], dict[str, Any], Any, str]] = [
     ("blood_volume", {"species": "cat", "weight_kg": 4}, {"blood_ml_per_kg": 60}, 240, "mL"),
     ("blood_volume", {"species": "cat", "weight_kg": 4.5}, {}, 252, "mL"),  # MUSC prints 252 mL for this cat
     ("blood_volume", {"species": "rabbit", "weight_kg": 3.2}, {}, 179.2, "mL"),  # MUSC: 180 mL
+    ("blood_volume", {"species": "pig", "weight_kg": 110}, {}, 7150, "mL"),  # Montana State prints 7.15 L
+    ("blood_volume", {"species": "cattle", "weight_kg": 520}, {}, 31200, "mL"),  # Montana State: 31.2 L
+    ("blood_volume", {"species": "chicken", "weight_kg": 2.5}, {}, 150, "mL"),  # Montana State: 150 mL
+    # 11.6 x 356^(2/3) = 582.7 cm2; the study measured 580 cm2 on average
+    ("body_surface", {"species": "bearded dragon", "weight_kg": 0.356}, {}, 0.0582673, "m2"),
     ("transfusion", {"species": "goat", "weight_kg": 50}, {"pcv": 10, "pcv_wanted": 20, "pcv_donor": 40}, 950, "mL"),
     ("transfusion", DOG_20, {"pcv": 10, "pcv_wanted": 25, "pcv_donor": 50, "blood_ml_per_kg": 80}, 480, "mL"),
     ("transfusion", DOG_20, {"pcv": "0.1 L/L", "pcv_wanted": 25, "pcv_donor": 50, "blood_ml_per_kg": 80}, 480, "mL"),
@@ -416,8 +421,20 @@ def test_shock_volume_is_known_for_dogs_and_cats_only(clinic: Clinic) -> None:
     assert (snake["covered"], snake["result"]) == (False, None)
     assert horse["results"] == []
     assert horse["not_checked"] == [{"text": "whole shock volume", "why": "no_sourced_figure"}]
-    assert named(cat, "whole shock volume") == 240
+    assert named(cat, "whole shock volume") == 200
     assert cat["sources"]
+
+
+def test_sodium_is_given_the_time_that_it_needs(clinic: Clinic) -> None:
+    high = ask(clinic, "free_water_deficit", {"sodium": 175, "sodium_wanted": 155}, DOG_20)
+    low = ask(clinic, "sodium_deficit", {"sodium": 110, "sodium_wanted": 135}, {"species": "cat", "weight_kg": 4})
+    horse = ask(clinic, "sodium_deficit", SODIUM, {"species": "horse", "weight_kg": 500})
+
+    assert named(high, "least time for it") == 40  # 20 mEq/L at 0.5 mEq/L an hour
+    assert named(low, "least time for it") == 60  # 25 mEq/L at 10 mEq/L a day
+    assert high["not_checked"] == low["not_checked"] == []
+    assert horse["results"] == []
+    assert horse["not_checked"] == [{"text": "safe speed of change", "why": "no_sourced_figure"}]
 
 
 def test_the_resuscitation_sheet_gives_low_dose_epinephrine_from_the_records(clinic: Clinic) -> None:

@@ -30,7 +30,7 @@ def sums(facts: Facts) -> list[dict[str, Any]]:
         ("fluids for a 20 kg dog, 8 % dehydrated, over 1 day, 2.5 mL/kg/h", "fluid_plan", 116.667, "mL/h"),
         ("fluids for a 20 kg dog, 8 % dehydrated, over about 12 hours, 60 ml/kg/day", "fluid_plan", 183.333, "mL/h"),
         ("fluid rate 4 kg cat 48 ml/kg/day", "fluid_plan", 8, "mL/h"),
-        ("shock bolus for a 4 kg cat", "shock_bolus", 60, "mL"),
+        ("shock bolus for a 4 kg cat", "shock_bolus", 50, "mL"),
         ("RER of a 16 kg dog", "energy", 560, "kcal/day"),  # 70 x 16^0.75 = 70 x 8
         ("MER of a 16 kg dog, factor 1.5", "energy", 840, "kcal/day"),
         # 30 kg x 50 mcg x 60 min = 90 mg/h of 20 mg/mL
