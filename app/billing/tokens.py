@@ -68,12 +68,15 @@ def load_encoding(file: Path = VOCABULARY) -> tiktoken.Encoding:
     ends = list(accumulate(packed[4:begin], initial=begin))
     tokens = map(packed.__getitem__, map(slice, ends, ends[1:]))
     ranks = dict(zip(tokens, range(len(ends) - 1), strict=True))
-    return tiktoken.Encoding(
+    encoding = tiktoken.Encoding(
         "o200k_base",
         pat_str=PATTERN,
         mergeable_ranks=ranks,
         special_tokens={"<|endoftext|>": 199_999, "<|endofprompt|>": 200_018},
     )
+    # tiktoken has copied them, and keeps them for pickling alone: 25 MB of a worker.
+    encoding._mergeable_ranks = {}
+    return encoding
 
 
 class Tokens:

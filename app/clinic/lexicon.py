@@ -6,6 +6,7 @@ Reading, triage and the guard walk the same trie, so a name means the same to al
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -414,6 +415,19 @@ def _enter(root: Node, words: list[str], term: Any) -> None:
         terms.append(term)
 
 
+def _shared(node: Node, known: dict[Any, Any]) -> Node:
+    """The same trie, with branches that are alike made one: a drug's names all end in the same place."""
+    made: Node = {}
+    for word, below in node.items():
+        if word:
+            made[sys.intern(word)] = _shared(below, known)
+        else:
+            made[""] = known.setdefault(tuple(below), below)
+    alike = frozenset((word, id(below)) for word, below in made.items())
+    shared: Node = known.setdefault(alike, made)
+    return shared
+
+
 def _words(name: str) -> list[str]:
     return scan(name)[0]
 
@@ -552,6 +566,8 @@ def build(records: Records) -> Lexicon:
         _enter(hazards, _words(advice), Term("advice", advice))
     starts = {word[:size] for word in hazards for size in range(1, len(word) + 1)}
     heads = frozenset(word[:4] for word in fuzzy)
+    known: dict[Any, Any] = {}
+    root, signs, hazards = (_shared(one, known) for one in (root, signs, hazards))
     return Lexicon(root, signs, near, heads, hazards, frozenset(starts), {}, set(), {}, set(), set(), set())
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
-from functools import wraps
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from app.base.errors import BadData
 from app.clinic.units import canonical, convert, dimensions, fold
@@ -675,7 +676,7 @@ class _Table:
             raise self.wrong(key, "must be words")
         if among and value not in among:
             raise self.wrong(key, f"is {value!r}, must be one of {', '.join(filter(None, among))}")
-        return value.strip()
+        return sys.intern(value.strip())
 
     def texts(self, key: str, among: tuple[str, ...] = (), required: bool = False) -> tuple[str, ...]:
         value = self.take(key)
@@ -689,7 +690,7 @@ class _Table:
         for item in listed:
             if among and item not in among:
                 raise self.wrong(key, f"has {item!r}, must be of {', '.join(among)}")
-        return tuple(item.strip() for item in listed)
+        return tuple(sys.intern(item.strip()) for item in listed)
 
     def flag(self, key: str, default: bool | None = None) -> bool | None:
         value = self.take(key)
@@ -790,6 +791,10 @@ class _Table:
             raise self.wrong(unknown[0], "is not a key we know")
 
 
+_one_source = cache(Source)
+"""What many figures name is one object, as are equal words: half of what the records take in memory."""
+
+
 def _source(table: _Table) -> Source:
     url = table.text("url")
     if not _URL.fullmatch(url):
@@ -797,13 +802,13 @@ def _source(table: _Table) -> Source:
     read_on = table.take("read_on")
     if type(read_on) is not date or read_on < _READ_SINCE:
         raise table.wrong("read_on", "must be the day it was read, like 2026-11-21")
-    source = Source(
-        title=table.text("title"),
-        url=url,
-        publisher=table.text("publisher"),
-        kind=table.text("kind", among=SOURCE_KINDS),
-        read_on=read_on,
-        supports=table.texts("supports"),
+    source = _one_source(
+        table.text("title"),
+        url,
+        table.text("publisher"),
+        table.text("kind", among=SOURCE_KINDS),
+        read_on,
+        table.texts("supports"),
     )
     table.end()
     return source
@@ -1612,21 +1617,28 @@ def _records(shelves: _Shelves) -> Records:
     )
 
 
-def per_records(make: Callable[[Records], T]) -> Callable[[Records], T]:
+class PerRecords(Generic[T]):
     """`make`, its result kept for the last four sets of records; those can't be hashed, and are told by identity."""
-    kept: list[tuple[Records, T]] = []
 
-    @wraps(make)
-    def of(records: Records) -> T:
-        for known, made in kept:
+    def __init__(self, make: Callable[[Records], T]) -> None:
+        self._make = make
+        self._kept: list[tuple[Records, T]] = []
+
+    def __call__(self, records: Records) -> T:
+        """What is made of these records."""
+        for known, made in self._kept:
             if known is records:
                 return made
-        made = make(records)
-        kept.append((records, made))
-        del kept[:-4]
+        made = self._make(records)
+        self.keep(records, made)
         return made
 
-    return of
+    def keep(self, records: Records, made: T) -> None:
+        """Know what was made of these records before."""
+        self._kept = [*self._kept[-3:], (records, made)]
+
+
+per_records = PerRecords
 
 
 def cross_check(records: Records) -> list[str]:

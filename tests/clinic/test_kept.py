@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from app.base.errors import BadData
 from app.clinic import kept
 from app.clinic.kept import kept_all
+from app.clinic.lexicon import build, lexicon
 from app.clinic.records import Records, load, ruleset
 from tests.clinic.made import write
 
@@ -21,7 +23,7 @@ def pickles(root: Path) -> list[Path]:
     return list((root / "species_data" / kept.FOLDER).glob("*"))
 
 
-def unreadable(root: Path) -> Records:
+def unreadable(root: object) -> Records:
     raise AssertionError(f"{root} was read again")
 
 
@@ -32,6 +34,18 @@ def test_a_second_opening_reads_no_record_and_gives_the_same(tmp_path: Path, mon
 
     assert kept_records(root) == first == load(root)
     assert len(pickles(root)) == 1
+
+
+def test_the_lexicon_comes_with_the_records_and_is_the_one_they_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write(tmp_path)
+    kept_records(root)
+    module = import_module("app.clinic.lexicon")
+    made = build(load(root))
+    monkeypatch.setattr(module, "build", unreadable)
+
+    assert lexicon(kept_records(root)) == made
 
 
 def test_a_changed_figure_is_never_missed_and_the_old_file_goes(tmp_path: Path) -> None:
