@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from app.base.errors import Invalid
@@ -17,8 +16,9 @@ from app.clinic.dosing import read_strength, volume_step
 from app.clinic.exposure import Exposed, assess
 from app.clinic.findings import VitalSaid
 from app.clinic.formulas import Formulas
+from app.clinic.heard import Heard, hear
 from app.clinic.labs import Measured, judge, may_be_sheet
-from app.clinic.lexicon import ORDINARY, VERBS, VITALS, folded, vocabulary
+from app.clinic.lexicon import VERBS, VITALS, folded, vocabulary
 from app.clinic.patient import (
     FIGURE_MAX,
     LINES_MAX,
@@ -35,7 +35,7 @@ from app.clinic.questions import body
 from app.clinic.reading import AGE_MONTHS_MAX, Animal, Exposure, Measurement, Medication, Reading, Sign, read
 from app.clinic.records import Records, Trigger
 from app.clinic.rules import RANKS
-from app.clinic.triage import judged, stated, triage
+from app.clinic.triage import judged, triage
 from app.clinic.units import convert, fold, number, spelt
 from app.clinic.written import read_line
 
@@ -47,12 +47,10 @@ Json = dict[str, Any]
 DOSES_MAX = 4
 _SAME_WEIGHT = Decimal("0.03")
 EXPOSURES_MAX = 12
-UNKNOWN_MAX = 8
 NOTICE = {
     "clinician": "Written by an AI from sourced records; it informs a veterinarian and does not replace one.",
     "owner": "You are talking to an AI. It informs and does not replace a veterinarian; in an emergency call one now.",
 }
-_SHORT = 7
 _FARM_ROUTES = ("FEED", "WATER", "IMM", "EPI", "LOCAL", "IA", "VAG")
 """Routes that a line of medication knows no word for."""
 _MEMBERS_MAX = 6
@@ -78,17 +76,6 @@ _LANGUAGE_WORDS = {
 }
 _ALL_LANGUAGE_WORDS = frozenset().union(*_LANGUAGE_WORDS.values())
 _EATING = frozenset(word for word, kind in VERBS.items() if kind == "ate")
-_DRUG_ENDINGS = (
-    "azole", "cillin", "mycin", "floxacin", "oxicam", "profen", "coxib", "azepam", "azolam", "barbital", "cycline",
-    "mectin", "quantel", "setron", "morphone", "thiazide", "semide", "solone", "tidine", "laner", "midine", "sartan",
-    "olol", "uracil", "platin", "rubicin", "cristine", "prazole", "caine", "triptyline", "oxetine", "fentanil",
-)  # fmt: skip
-_OTHER_DRUGS = vocabulary(
-    "adderall bismuth dipyrone metamizole naltrexone percorten ritalin calcipotriene melatonin glucosamine chondroitin "
-    "probiotics fortiflora claritin loratadine allegra fexofenadine tums neosporin hydrocortisone lotrimin visine "
-    "adequan dasuquin cosequin vicks vaseline seresto drontal temaril zenalpha dulcolax bisacodyl senna wellbutrin "
-    "bupropion metformin eliquis apixaban lipitor atorvastatin lisinopril"
-)
 _UNCOVERED = vocabulary(
     "parrot parrots bird birds finch finches quail quails chameleon chameleons lizard lizards reptile reptiles fish "
     "conure conures lovebird lovebirds peacock peafowl emu ostrich monkey camel squirrel skunk raccoon fox hare "
@@ -133,17 +120,19 @@ def facts_for(
     """
     given = [_given(place, one, records, today) for place, one in enumerate(patients)]
     names = {str(one.shape["name"]): one.species_name for one in given if one.shape.get("name")}
+    heard: list[Heard] = []
     said: list[Reading] = []
     sheets = [sheet for row in written if (sheet := _sheet(row.picture, row.words or row.text, records)) is not None]
     for text in _user_texts(messages):
-        said.append(stated(read(text, records, names), records)[0])
+        heard.append(hear(text, records, names))
+        said.append(heard[-1].reading)
         if may_be_sheet(text) and (typed := _sheet(None, text, records)) is not None:
             sheets.append(typed)
             told = {row.analyte for row in typed.sheet.rows}
             said[-1] = replace(said[-1], analytes=tuple(one for one in said[-1].analytes if one.name not in told))
         names |= {one.name: one.species for one in said[-1].animals if one.name and one.name not in names}
     animals, readings = _merged(said)
-    unknown = [name for reading in said for name in _unknown_drugs(reading, records)]
+    unknown = [name for message in heard for name in message.unknown_drugs]
     uncovered = next((word for reading in said for word in _those(_UNCOVERED, reading)), None)
     if uncovered is not None and not given and all(animal.species is None for animal in animals):
         given = [_given(0, {"species": uncovered}, records, today)]
@@ -171,10 +160,10 @@ def facts_for(
         if one.status not in ("denied", "past")
     ]
     medications = [_the_only_one(one, known, records) for one in medications]
-    for reading in said:
-        if not _EATING.isdisjoint(reading.words):
-            eaten = _unknown_drugs(reading, records)
-            met += [Exposure(name, name, (0, 0), status="happened", animal=_placed(None, [], known)) for name in eaten]
+    for message in heard if unknown else ():
+        if not _EATING.isdisjoint(message.reading.words):
+            alone = _placed(None, [], known)
+            met += [Exposure(name, name, (0, 0), status="happened", animal=alone) for name in message.unknown_drugs]
     if _asks_harm(readings):
         met += _as_poisons(medications, met, records)
     unplaced = len(known) > 1 and None in {*(one.animal for one in medications), *(one.animal for one in met)}
@@ -234,7 +223,7 @@ def facts_for(
         calculations += _usual(readings[-1], known)
     weighed: list[differentials.Weighed] = []
     if not wanted and not unknown and _is_about_signs(said, medications, met):
-        weighed = _weighed(said, known, analytes, vitals, met, records, needs)
+        weighed = _weighed(heard, known, analytes, vitals, met, records, needs)
         level = _pressed(level, weighed, audience)
     return Facts(
         audience=audience,
@@ -277,18 +266,6 @@ def _language(reading: Reading) -> str:
     counts = {name: len(words & marks) for name, marks in _LANGUAGE_WORDS.items()}
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] >= 2 and counts[best] > counts["en"] else "en"
-
-
-def _unknown_drugs(reading: Reading, records: Records) -> list[str]:
-    """Words that are a drug's by their ending or by the list, and of which there is no record."""
-    words = dict.fromkeys(word for word in reading.words if len(word) > _SHORT or word in _OTHER_DRUGS)
-    likely = (
-        word for word in words
-        if (word in _OTHER_DRUGS or (word.endswith(_DRUG_ENDINGS) and word not in ORDINARY))
-        and word not in records.toxins_by_name and not records.drugs_named(word)
-    )  # fmt: skip
-    # Looking for names like it takes milliseconds a word: the first few are enough, and no text may keep us busy.
-    return [word for word in islice(likely, UNKNOWN_MAX) if word in _OTHER_DRUGS or not records.near_drugs(word)]
 
 
 def _wants_dose(readings: Sequence[Reading]) -> bool:
@@ -1135,7 +1112,7 @@ def _is_about_signs(said: Sequence[Reading], medications: list[Medication], met:
 
 
 def _weighed(
-    said: Sequence[Reading],
+    heard: Sequence[Heard],
     known: list[Patient],
     analytes: list[Json],
     vitals: list[Json],
@@ -1148,8 +1125,8 @@ def _weighed(
     Of a sign that several messages name the latest counts.
     """
     evidence = differentials.Evidence()
-    for reading in reversed(said):
-        differentials.signs_said(reading, records, evidence)
+    for message in reversed(heard):
+        differentials.signs_said(message.signs, records, evidence)
     if len(known) > 1 or all(one.direction == "absent" for one in evidence.given.values()):
         return []
     patient = known[0] if known else _NOBODY

@@ -11,9 +11,8 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple
 
-from app.clinic.findings import labs_in, nearest_signs, signs_in
+from app.clinic.findings import SignSaid, labs_in, nearest_signs, signs_in
 from app.clinic.patient import Patient, need
-from app.clinic.reading import Reading
 from app.clinic.records import Analyte, Condition, Finding, Records, Signalment, Source, per_records
 from app.clinic.units import convert, fold, number, shown, spelt
 
@@ -33,8 +32,10 @@ _ASK_MAX = 6
 _POISONS_MAX = 12
 _WEIGHTS = {"cardinal": 3, "common": 2, "possible": 1}
 _RANKS = {"emergency": 0, "urgent": 1, "routine": 2}
+_TOLD = 1 << 20
 _SHARED = ((3, 4), (8, 3), (20, 2))
 _AGAINST_ABSENT = {"cardinal": -6, "common": -3, "possible": -1}
+_STATES = ("neutered", "pregnant", "lactating")
 _YOUNG = frozenset(("newborn", "young"))
 _FLAGS = {"H": "high", "HH": "high", "L": "low", "LL": "low", "N": "normal"}
 
@@ -76,11 +77,19 @@ class _Reason(NamedTuple):
     direction: str | None
     text: str
 
+    def words(self, records: Records) -> str:
+        """What answers say of it."""
+        return self.text.replace("{name}", _name(self.kind, self.name, records)) if "{" in self.text else self.text
+
     def row(self, records: Records) -> Json:
         """As answers show it."""
-        text = self.text.replace("{name}", _name(self.kind, self.name, records)) if "{" in self.text else self.text
-        row: Json = {"kind": self.kind, "finding": self.name, "weight": self.weight or None}
-        return {**row, "direction": self.direction, "text": text}
+        return {
+            "kind": self.kind,
+            "finding": self.name,
+            "weight": self.weight or None,
+            "direction": self.direction,
+            "text": self.words(records),
+        }
 
 
 class _Effect(NamedTuple):
@@ -110,10 +119,13 @@ class _Case:
     reasons: list[_Reason]
     explained: int
 
-    def speaks_for(self, records: Records) -> list[Json]:
+    def why(self) -> list[_Reason]:
         """What speaks for it, what is typical first."""
-        rows = [reason.row(records) for reason in self.reasons if reason.speaks_for]
-        return sorted(rows, key=lambda row: 3 - _WEIGHTS.get(str(row["weight"]), 0))
+        return sorted([one for one in self.reasons if one.speaks_for], key=lambda one: -_WEIGHTS.get(one.weight, 0))
+
+    def speaks_for(self, records: Records) -> list[Json]:
+        """The same, as answers show it."""
+        return [reason.row(records) for reason in self.why()]
 
     def against(self, records: Records) -> list[Json]:
         """What speaks against it."""
@@ -198,30 +210,28 @@ def weigh(patient: Patient, given: Sequence[Given], poisons: Iterable[str], reco
             own.setdefault(place, []).append(_Reason(100, True, "exposure", toxin, "cardinal", None, text))
     exposed = frozenset(own)
     fit: dict[int, int] = dict.fromkeys(exposed, 100)
-    explained: dict[int, int] = dict.fromkeys(exposed, 0)
     told: dict[int, int] = dict.fromkeys(exposed, 0)
     effects = [effect for one in given for effect in _effects(one, of)]
     for effect in effects:
         _add(fit, effect.points)
         if effect.speaks_for:
-            _add(explained, dict.fromkeys(effect.places, 1))
             _add(told, of.told[effect.one.key])
     breeds = _breeds_of(patient)
     unknown: dict[int, list[Json]] = {}
     ruled_out = []
-    for place in sorted(of.picky.intersection(explained)):
+    for place in sorted(of.picky.intersection(told)):
         impossible, unknown[place] = _impossible(of.conditions[place], patient, breeds)
         if impossible:
             ruled_out.append({"condition": of.conditions[place].name, "why": impossible})
-            del explained[place]
-    most = max((told[place] for place in explained if place not in of.poisonings), default=0)
-    fitting = [place for place in explained if told[place] * 2 >= most or place in exposed]
-    for place in fitting:
-        if place in of.typical:
-            usual = of.conditions[place].signalment
-            reasons = [*_signalment(usual, patient, not breeds.isdisjoint(of.breeds[place]))]
-            own.setdefault(place, []).extend(reasons)
-            fit[place] += sum(reason.points for reason in reasons)
+            del told[place]
+    explained = told.keys() - of.poisonings
+    least = (max(map(told.__getitem__, explained), default=0) // _TOLD + 1) // 2 * _TOLD
+    fitting = [place for place, worth in told.items() if worth >= least or place in exposed]
+    for place in of.typical.intersection(fitting):
+        usual = of.conditions[place].signalment
+        for reason in _signalment(usual, patient, not breeds.isdisjoint(of.breeds[place])):
+            own.setdefault(place, []).append(reason)
+            fit[place] += reason.points
     fitting.sort(key=lambda place: (place not in exposed, of.grave[place], -fit[place], of.rank[place]))
     listed = [place for place in fitting if place in exposed or place not in of.poisonings]
     kept = listed[:LISTED_MAX]
@@ -230,7 +240,7 @@ def weigh(patient: Patient, given: Sequence[Given], poisons: Iterable[str], reco
         reasons = own.get(place, [])
         why = [effect.on(place) for effect in effects if place in effect.places]
         why = [*reasons[:1], *why, *reasons[1:]] if place in exposed else [*why, *reasons]
-        return _Case(of.conditions[place], why, explained[place])
+        return _Case(of.conditions[place], why, told[place] % _TOLD)
 
     return Weighed(
         patient,
@@ -239,7 +249,7 @@ def weigh(patient: Patient, given: Sequence[Given], poisons: Iterable[str], reco
         case=case,
         kept=kept,
         unknown=[row for place in kept for row in unknown.get(place, ())],
-        left_out=[of.conditions[place] for place in explained.keys() - of.poisonings - set(kept)],
+        left_out=lambda: [of.conditions[place] for place in explained.difference(kept)],
         ruled_out=ruled_out,
         poisonings=[place for place in fitting if place in of.poisonings and place not in exposed],
         records=records,
@@ -288,7 +298,7 @@ class Weighed:
     def __init__(
         self, patient: Patient, given: Sequence[Given], *, present: int, case: Callable[[int], _Case],
         kept: list[int], unknown: list[Json],
-        left_out: list[Condition], ruled_out: list[Json], poisonings: list[int], records: Records,
+        left_out: Callable[[], list[Condition]], ruled_out: list[Json], poisonings: list[int], records: Records,
     ) -> None:  # fmt: skip
         self._patient = patient
         self._given = given
@@ -308,7 +318,7 @@ class Weighed:
     def fitting(self, most: int) -> list[tuple[str, list[str]]]:
         """The first of the list, each with what speaks for it."""
         return [
-            (case.condition.name, [str(row["text"]) for row in case.speaks_for(self._records)])
+            (case.condition.name, [reason.words(self._records) for reason in case.why()])
             for case in map(self._case, self._kept[:most])
         ]
 
@@ -330,13 +340,13 @@ class Weighed:
         if self._patient.species is None and asks_species:
             ask = "What kind of animal is it?"
             needs.insert(0, need("species", "conditions and their order differ by species", ask))
-        used = [case.condition for case in kept]
+        used, left_out = [case.condition for case in kept], self._left_out()
         return {
             "differentials": [_row(case, place + 1, self.present, records) for place, case in enumerate(kept)],
             "order": ORDER,
             "left_out": {
-                "count": len(self._left_out),
-                "cant_miss": sorted(condition.name for condition in self._left_out if condition.cant_miss),
+                "count": len(left_out),
+                "cant_miss": sorted(condition.name for condition in left_out if condition.cant_miss),
             },
             "ruled_out": self._ruled_out,
             "poisonings": [
@@ -359,7 +369,8 @@ class _OfSpecies:
         conditions: in the records' order; a place is one's index in it.
         carriers: finding -> places of the conditions it speaks for, each with its weight.
         contrary: finding -> places of those that it speaks against.
-        told, gained, lost: finding -> its weight, what it adds to the fit, and what its absence takes, by place.
+        told: finding -> its weight times `_TOLD`, and one, by place: sums tell the weight and how many were told.
+        gained, lost: finding -> what it adds to the fit, and what its absence takes, by place.
         of_toxin: toxin -> places of its poisonings. shares: how many conditions a finding speaks for, poisonings aside.
         picky, typical: places of conditions that not every animal can have, and that some have more than others.
         breeds: the breeds that mostly have a condition, folded.
@@ -395,8 +406,8 @@ class _OfSpecies:
         self.poisonings = frozenset(place for place, row in enumerate(rows) if row.toxin)
         for key, places in self.carriers.items():
             worth = next((times for most, times in _SHARED if self.shares.get(key, 0) <= most), 1)
-            self.told[key] = {place: _WEIGHTS[weight] for place, weight in places.items()}
-            self.gained[key] = {place: points * worth for place, points in self.told[key].items()}
+            self.told[key] = {place: _WEIGHTS[weight] * _TOLD + 1 for place, weight in places.items()}
+            self.gained[key] = {place: _WEIGHTS[weight] * worth for place, weight in places.items()}
             self.lost[key] = {place: _AGAINST_ABSENT[weight] for place, weight in places.items()}
         self.breeds = [frozenset(map(fold, row.signalment.breeds)) for row in rows]
         nobody = Signalment()
@@ -446,11 +457,8 @@ def _impossible(condition: Condition, patient: Patient, breeds: frozenset[str]) 
         unknown.append(need("sex", f"only the {only.sex} has {condition.name}", "Male or female?"))
     elif only.sex and patient.sex != only.sex:
         return f"only the {only.sex} has it", []
-    for name, wanted, has in (
-        ("neutered", only.neutered, patient.neutered),
-        ("pregnant", only.pregnant, patient.pregnant),
-        ("lactating", only.lactating, patient.lactating),
-    ):
+    for name in _STATES:
+        wanted, has = getattr(only, name), getattr(patient, name)
         if wanted is None:
             continue
         if has is None:
@@ -479,34 +487,31 @@ def _folded(names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(map(fold, names))
 
 
+def _signal(fits: bool, what: str, text: str, points: int = 1) -> _Reason:
+    return _Reason(points if fits else -points, fits, "signalment", what, "", None, text)
+
+
 def _signalment(usual: Signalment, patient: Patient, of_breed: bool) -> Iterable[_Reason]:
     """What the animal itself says for or against a condition; `of_breed`: it is seen in its breed."""
-
-    def note(fits: bool, what: str, text: str, points: int = 1) -> _Reason:
-        return _Reason(points if fits else -points, fits, "signalment", what, "", None, text)
-
     if of_breed:
         assert patient.breed is not None
-        yield note(True, "breed", f"{patient.breed.name}: a breed it is seen in", 2)
+        yield _signal(True, "breed", f"{patient.breed.name}: a breed it is seen in", 2)
     if usual.sex and patient.sex is not None:
-        yield note(patient.sex == usual.sex, "sex", f"mostly the {usual.sex}")
-    for name, wanted, has in (
-        ("neutered", usual.neutered, patient.neutered),
-        ("pregnant", usual.pregnant, patient.pregnant),
-        ("lactating", usual.lactating, patient.lactating),
-    ):
-        if wanted is not None and has is not None:
-            yield note(has == wanted, name, f"mostly {'' if wanted else 'not '}{name}")
+        yield _signal(patient.sex == usual.sex, "sex", f"mostly the {usual.sex}")
+    for name in _STATES:
+        wanted = getattr(usual, name)
+        if wanted is not None and (has := getattr(patient, name)) is not None:
+            yield _signal(has == wanted, name, f"mostly {'' if wanted else 'not '}{name}")
     if usual.ages and patient.juvenile is not None:
         inside = bool(_YOUNG.intersection(usual.ages) if patient.juvenile else set(usual.ages) - _YOUNG)
-        yield note(inside, "age", f"mostly {' or '.join(usual.ages)}")
+        yield _signal(inside, "age", f"mostly {' or '.join(usual.ages)}")
     age = patient.age_months
     low, high = usual.age_months_min, usual.age_months_max
     if age is not None and (low is not None or high is not None):
         ends = f"from {shown(low)}" if low is not None else ""
         ends = f"{ends} up to {shown(high)}".strip() if high is not None else ends
         inside = (low is None or age >= low) and (high is None or age <= high)
-        yield note(inside, "age", f"mostly {ends} months of age; this one is {shown(age, 3)}")
+        yield _signal(inside, "age", f"mostly {ends} months of age; this one is {shown(age, 3)}")
 
 
 def _row(case: _Case, rank: int, of: int, records: Records) -> Json:
@@ -647,9 +652,9 @@ def text_given(text: str, records: Records, evidence: Evidence, place: bool = Tr
     return found
 
 
-def signs_said(reading: Reading, records: Records, evidence: Evidence) -> None:
-    """Signs that a text read before states or denies; nothing is said of those it names in another sense."""
-    for sign in signs_in(reading, records):
+def signs_said(signs: Iterable[SignSaid], records: Records, evidence: Evidence) -> None:
+    """Signs that a message states or denies; nothing is said of those it names in another sense."""
+    for sign in signs:
         if sign.state in ("stated", "denied"):
             direction = "present" if sign.state == "stated" else "absent"
             name = records.signs[sign.sign].name

@@ -158,6 +158,7 @@ class _Text:
 
     def __init__(self, words: list[str]) -> None:
         self.words = words
+        self._bag = frozenset(words)
         self._marks: dict[frozenset[str], list[int]] = {}
         self._states: dict[tuple[int, int, frozenset[int]], State] = {}
 
@@ -165,28 +166,33 @@ class _Text:
 
     @cached_property
     def sentences(self) -> list[int]:
-        return _numbered(self.words, _ENDS)
+        """The number of the sentence of every word."""
+        numbers: list[int] = []
+        ends = self._at(_ENDS)
+        for current, end in enumerate(ends):
+            numbers += [current] * (end + 1 - len(numbers))
+        return numbers + [len(ends)] * (len(self.words) - len(numbers))
 
     @cached_property
     def any_negator(self) -> bool:
-        return not _DENIALS.isdisjoint(self.words)
+        return not _DENIALS.isdisjoint(self._bag)
 
     @cached_property
     def old(self) -> list[int]:
-        return _places_of_old(self.words)
+        return [] if self._bag.isdisjoint(_OLD_STARTS) else _places_of_old(self.words)
 
     @cached_property
     def asking(self) -> bool:
-        return not _ASKING.isdisjoint(self.words)
+        return not _ASKING.isdisjoint(self._bag)
 
     @cached_property
     def others(self) -> bool:
-        return not _OTHERS.isdisjoint(self.words)
+        return not _OTHERS.isdisjoint(self._bag)
 
     @cached_property
     def well_again(self) -> list[int]:
         words = self.words
-        if "now" not in words or _WELL_AGAIN.isdisjoint(words):
+        if "now" not in self._bag or _WELL_AGAIN.isdisjoint(self._bag):
             return []
         return [
             place for place, word in enumerate(words)
@@ -197,7 +203,7 @@ class _Text:
     @cached_property
     def sleeps(self) -> list[int]:
         words = self.words
-        if _SLEEP.isdisjoint(words) or not _WAKING.isdisjoint(words):
+        if _SLEEP.isdisjoint(self._bag) or not _WAKING.isdisjoint(self._bag):
             return []
         return [
             place for place, word in enumerate(words)
@@ -217,11 +223,16 @@ class _Text:
             if self.others and word in _OURS and words[place + 1] not in _OTHERS
         ]
 
+    def _at(self, marks: frozenset[str]) -> list[int]:
+        """Where these stand."""
+        found = self._marks.get(marks)
+        if found is None:
+            found = self._marks[marks] = [at for at, word in enumerate(self.words) if word in marks]
+        return found
+
     def bounds(self, place: int, marks: frozenset[str]) -> Place:
         """The words around `place` between two of `marks`, at most 60 either way."""
-        if marks not in self._marks:
-            self._marks[marks] = [at for at, word in enumerate(self.words) if word in marks]
-        found = self._marks[marks]
+        found = self._at(marks)
         following = bisect_left(found, place)
         start = found[following - 1] + 1 if following else 0
         end = found[following] if following < len(found) else len(self.words)
@@ -347,16 +358,6 @@ class _Text:
         return bool(self.ours) and (self.ours[0] < low or self.ours[-1] >= high)
 
 
-def _numbered(words: list[str], marks: frozenset[str]) -> list[int]:
-    """The number of the sentence of every word."""
-    numbers, current = [], 0
-    for word in words:
-        numbers.append(current)
-        if word in marks:
-            current += 1
-    return numbers
-
-
 def _places_of_old(words: list[str]) -> list[int]:
     """Where the text speaks of long ago."""
     found = []
@@ -388,20 +389,23 @@ def _counts_back(words: list[str], place: int) -> int | None:
     return unit if unit < len(words) and words[unit] in _YEARS | _MONTHS else None
 
 
-def _mentions(words: list[str], root: Node) -> Iterator[tuple[Any, int, int]]:
+def _mentions(words: list[str], root: Node) -> list[tuple[Any, int, int]]:
     """Every phrase of a trie in the words, with up to three little words between its own."""
+    found: list[tuple[Any, int, int]] = []
     last = len(words)
     for place in [place for place, word in enumerate(words) if word in root]:
-        first, after = root[words[place]], words[place + 1] if place + 1 < last else ""
-        if after not in first and "" not in first and after not in _FILLERS:
+        first, end = root[words[place]], place + 1
+        after = words[end] if end < last else ""
+        if after not in _FILLERS and (end == last or after not in first):
+            if "" in first:
+                found += [(key, place, end) for key in first[""]]
             continue
-        ways = [(first, place + 1, 0)]
+        ways = [(first, end, 0)]
         tried = 0
         while ways and tried < _WAYS_MAX:
             node, end, skipped = ways.pop()
             tried += 1
-            for key in node.get("", ()):
-                yield key, place, end
+            found += [(key, place, end) for key in node.get("", ())]
             if end == last:
                 continue
             following = words[end]
@@ -409,6 +413,7 @@ def _mentions(words: list[str], root: Node) -> Iterator[tuple[Any, int, int]]:
                 ways.append((node, end + 1, skipped + 1))
             if following in node:
                 ways.append((node[following], end + 1, skipped))
+    return found
 
 
 # -- the signs of conditions ---------------------------------------------------------------------------------------
@@ -468,7 +473,7 @@ def signs_in(text: str | Reading, records: Records) -> tuple[SignSaid, ...]:
     known = _text_of(words)
     rank: tuple[State, ...] = ("stated", "denied", "past", "asked", "asleep", "another_animal")
     found: dict[str, tuple[State, Place]] = {}
-    every = list(_mentions(words, _sign_trie(records)))
+    every = _mentions(words, _sign_trie(records))
     if not every or where is None:
         return ()
     spent = known.spent(every)
@@ -502,7 +507,7 @@ def flags_in(reading: Reading, records: Records) -> tuple[tuple[Raised, ...], tu
     stated: dict[int, Place] = {}
     other: dict[int, tuple[State, Place]] = {}
     seen: dict[int, int] = {}
-    every = list(_mentions(words, known.signs))
+    every = _mentions(words, known.signs)
     if not every:
         return (), ()
     spent = text.spent(every)

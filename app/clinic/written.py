@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from app.base.memo import Memo
 from app.clinic.dosing import Strength, read_strength
 from app.clinic.patient import MedicationShape
-from app.clinic.records import Drug, Records
+from app.clinic.records import Drug, Records, per_records
 from app.clinic.units import canonical, dimensions, fold
 
 _NUMBER = r"(?:\d+\s+\d/\d|\d+/\d+|\d+(?:[.,]\d+)*|\.\d+|[½¼¾])"
@@ -128,6 +129,15 @@ def read_line(line: str | MedicationShape, records: Records) -> list[Written]:
     """The drugs of one line, in order; at least one, whose `drugs` are empty where no name is known."""
     if not isinstance(line, str):
         return [_from_parts(line, records)]
+    return list(_lines(records).of(line, len(line), lambda: _read(line, records)))
+
+
+@per_records
+def _lines(records: Records) -> Memo[str, list[Written]]:
+    return Memo(room=40_000, largest=400)
+
+
+def _read(line: str, records: Records) -> list[Written]:
     names = _names(line, records)
     if not names:
         return [replace(_amounts(line, line), drugs=(), name=_bare_name(line))]
