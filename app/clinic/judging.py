@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from app.clinic.tone import (
     IMPERATIVES,
     INJECTED,
     LINKS,
+    NEGATORS,
     NOT_SPECIES,
     PAST,
     POINTERS,
@@ -57,6 +59,14 @@ _SLOWLY = vocabulary("slow slowly thinned diluted dilute minutes infusion drip")
 _MONOVALENT = ("potassium", "sodium")
 _SAME = {"mEq": "mmol", "mmol": "mEq"}
 """Of monovalent ions a milliequivalent is a millimole."""
+_BODIES = frozenset(("kg", "lb", "kgs", "lbs"))
+_STOPS = frozenset((".", "!", "?", ";", "\n"))
+_SUPPOSES = vocabulary("if when whenever unless until before after should where once")
+_HAVING = vocabulary(
+    "with despite in has have having had is are being although though while keeps suffering mit con avec"
+)
+"""What an illness is said to be an animal's by; `may cause kidney failure` says it of none."""
+_LACKS = vocabulary("not eaten eats ate won't refuses refused off without skipped on")
 _NAME_LETTERS_MIN = 7
 _LEADS = vocabulary(
     "exactly roughly approximately around initially usually between another additional increase maximum minimum "
@@ -106,6 +116,7 @@ class _Sentence(NamedTuple):
     denied: list[tuple[int, str]]
     routes: list[tuple[int, str]]
     intervals: list[tuple[int, Decimal]]
+    conditions: list[str]
 
 
 class _Part(NamedTuple):
@@ -126,6 +137,7 @@ class _Meaning(NamedTuple):
     species: str | None
     route: str | None
     hours: Decimal | None
+    condition: str | None
 
 
 _Head = tuple["_Meaning | None", "dict[str, _Head]"]
@@ -149,6 +161,7 @@ class _Case:
     def __init__(self, facts: Facts, records: Records) -> None:
         self.patients = tuple(normalise(PatientShape.model_validate(given), records) for given in facts.patients)
         self.kinds: dict[str, Patient] = {}
+        self.ill: dict[tuple[int, tuple[str, ...]], Patient] = {}
         self.taken: dict[int, tuple[Drug, ...]] = {}
         self.forbidden: dict[tuple[Any, ...], RuleRecord | None] = {}
         self.bounds: dict[tuple[str, int, str, str | None], _Bound | None] = {}
@@ -467,7 +480,7 @@ class Judge:
 
     def _named(self, words: list[str]) -> _Sentence:
         """Drugs and poisons, species meant, species excluded (`in dogs, not cats`), routes, intervals."""
-        said = _Sentence(words, frozenset(words), [], [], [], [], [])
+        said = _Sentence(words, frozenset(words), [], [], [], [], [], [])
         heads = self._kept.heads
         after, last = 0, len(words)
         for place, word in enumerate(words):
@@ -507,6 +520,21 @@ class Judge:
         return head
 
     def _targets(self, said: _Sentence, header: str) -> list[Patient]:
+        """The animals a sentence is about, with the illnesses that it says they have."""
+        meant = self._meant(said, header)
+        return [self._ill(one, tuple(said.conditions)) for one in meant] if said.conditions else meant
+
+    def _ill(self, target: Patient, conditions: tuple[str, ...]) -> Patient:
+        """The animal, with illnesses besides its own."""
+        ill = self._case.ill
+        key = id(target), conditions
+        if key not in ill:
+            if len(ill) >= _LIMITS_MAX:
+                ill.clear()
+            ill[key] = replace(target, conditions=(*target.conditions, *conditions))
+        return ill[key]
+
+    def _meant(self, said: _Sentence, header: str) -> list[Patient]:
         """The animals a sentence is about: those it names, else those its heading names, else the patients."""
         if not said.species and not said.denied and not header and HUMANS.isdisjoint(said.bag):
             return list(self._case.patients)
@@ -615,7 +643,10 @@ class Judge:
                 co_drugs=frozenset(one.generic for one in others),
                 co_classes=frozenset(name for one in others for name in one.classes),
             )
-            matches, _ = rules.hold(target, given, self._facts.jurisdiction, self._records, bans_only=True)
+            matches, undecided = rules.hold(target, given, self._facts.jurisdiction, self._records, bans_only=True)
+            if single is not None:  # an untested dog of unknown breed, and a dose that kills some
+                open_rules = [one.rule for one in undecided if one.why == "missing_breed" and one.rule.trigger.gene]
+                matches += [rules.Match(replace(rule, severity="high")) for rule in open_rules]
             for other in others:  # `fluoxetine` beside selegiline: the rule may stand with the other one
                 mirrored = rules.Given(
                     drug=other, co_drugs=frozenset((drug.generic,)), co_classes=frozenset(drug.classes)
@@ -699,7 +730,21 @@ class Judge:
         """The rule's own words. Where no country is known the strictest rule holds, whoever reads it."""
         what = f"the text recommended {named} for {_whom(target)}."
         says = rule.owner_text if self._audience == "owner" else rule.text
-        return Verdict(rule.id, rule.severity, what, says, rule.sources[0].json)
+        severity = rule.severity
+        if severity == "absolute" and (there := self._allowed_elsewhere(rule, named, target)):
+            severity = "high"
+            says = f"{says} Elsewhere ({', '.join(there)}) it is labelled for this kind of animal: say which law holds."
+        return Verdict(rule.id, severity, what, says, rule.sources[0].json)
+
+    def _allowed_elsewhere(self, rule: RuleRecord, named: str, target: Patient) -> list[str]:
+        """Where no country is known: those whose label has what another's law forbids to this kind of pet."""
+        law, drug = rule.trigger.jurisdiction, self._records.drugs.get(named)
+        if not law or drug is None or self._facts.jurisdiction is not None or rule.trigger.food_producing is not None \
+                or rule.trigger.production_class:  # fmt: skip
+            return []
+        rows = (row for row in drug.doses if row.species == target.species_name and row.status == "label")
+        routed = (row for row in rows if not rule.trigger.route or row.route in rule.trigger.route)
+        return sorted({row.country for row in routed} - {"", *law})
 
     def _poison(self, toxin: Toxin, target: Patient) -> Verdict:
         row = next(
@@ -772,7 +817,9 @@ class Judge:
                 self._not_cleared(drug.generic, "no_record_for_species")
             return None
         low, most = bound.low, bound.most
-        high = bound.daily_known if said.daily else most.high
+        high = most.high
+        if said.daily:
+            high = max(bound.daily_known, self._infused(drug, target, dose.unit))
         if (dose.single >= low * _SLIP and dose.single > high * _ABOVE) or dose.single > high * _FAR_ABOVE:
             return self._too_much(drug, target, low, most, dose.unit, said, "dose-tenfold", "at many times the dose")
         if dose.single > high * _HIGH:
@@ -797,6 +844,11 @@ class Judge:
                 None if any(one.daily is None for one in routed) else max(_most_daily(one) for one in routed),
             )  # fmt: skip
         return bounds[key]
+
+    def _infused(self, drug: Drug, target: Patient, unit: str) -> Decimal:
+        """The most that an infusion on record gives in a day [unit/kg]; 0: there is none."""
+        rates = self._limits(drug, target, f"{unit}/h") if "/" not in unit else ()
+        return max((one.high for one in rates), default=Decimal(0)) * 24
 
     def _limits(self, drug: Drug, target: Patient, unit: str) -> tuple[_Limit, ...]:
         """What the records of this species allow, comparable in `unit`/kg (`mg`, `[IU]`) or, for rates, `unit`/kg."""
@@ -856,16 +908,20 @@ def _meaning(terms: Sequence[Term], common: bool, records: Records) -> _Meaning 
                     if term.kind == "species" or (term.kind == "breed" and not common)), None)  # fmt: skip
     route = next((term.value for term in own if term.kind == "route" and term.value), None)
     hours = next((Decimal(term.more[0]) for term in own if term.kind == "frequency" and term.more), None)
+    condition = next((term.value for term in own if term.kind == "condition"), None)
     named = bool(drugs or classes or toxin)
-    if not (named or species or route or hours):
+    if not (named or species or route or hours or condition):
         return None
     spot = (tuple(dict.fromkeys(drugs)), tuple(dict.fromkeys(classes)), toxin) if named else None
-    return _Meaning(spot, species, route, hours)
+    return _Meaning(spot, species, route, hours, condition)
 
 
 def _sort(said: _Sentence, meaning: _Meaning, place: int, end: int) -> None:
     """Put what a phrase means where it belongs."""
     if meaning.spot is not None:
+        if _is_epidural(said, place):
+            said.routes.append((place, "EPI"))
+            return
         if said.species and said.species[-1][0] == place - 1:
             said.species.pop()  # `the dog permethrin`: a product's kind, not a patient
         said.spots.append(_Spot(place, end, *meaning.spot))
@@ -876,6 +932,31 @@ def _sort(said: _Sentence, meaning: _Meaning, place: int, end: int) -> None:
             said.routes.append((place, meaning.route))
     elif meaning.hours is not None:
         said.intervals.append((place, meaning.hours))
+    elif meaning.condition is not None and _is_had(said.words, place):
+        said.conditions.append(meaning.condition)
+
+
+def _is_epidural(said: _Sentence, place: int) -> bool:
+    """Whether `epi` is no epinephrine but how the drug before it is given: `morphine 0.1 mg/kg epi`."""
+    words = said.words
+    if words[place] != "epi" or not place or not said.spots or (words[place - 1] not in UNITS | _BODIES):
+        return False
+    after = words[place + 1 : place + 2]
+    return not after or not ("0" <= after[0][0] <= "9" or after[0] in ("iv", "im", "sc", "io", "cri"))
+
+
+def _is_had(words: list[str], place: int) -> bool:
+    """Whether an illness is said of the animal: `with kidney disease`, `even though he has not eaten`."""
+    begin = place
+    while begin and words[begin - 1] not in _STOPS:
+        begin -= 1
+    before = words[begin:place]
+    if not NEGATORS.isdisjoint(before[-4:]):
+        return False
+    for at, word in enumerate(before):
+        if word in _SUPPOSES and before[at - 1 : at] != ["even"]:
+            return False
+    return words[place] in _LACKS or not _HAVING.isdisjoint(before[-3:])
 
 
 def _limit(row: DoseRecord, body: dosing.Body, unit: str) -> _Limit | None:

@@ -248,6 +248,11 @@ ROUTES = {
     "intraarticular": "IA", "into the joint": "IA", "in the feed": "FEED", "in feed": "FEED", "in the food": "PO",
     "in the water": "WATER", "in water": "WATER", "in drinking water": "WATER", "in the drinking water": "WATER",
     "eye drops": "OPH", "ear drops": "OTIC", "eye ointment": "OPH", "nebulisation": "INH", "nebulization": "INH",
+    "into the vein": "IV", "into a vein": "IV", "in the vein": "IV", "in a vein": "IV", "into the jugular": "IV",
+    "into the jugular vein": "IV", "in the jugular": "IV", "in the jugular vein": "IV", "into the bloodstream": "IV",
+    "into a blood vessel": "IV", "intravenosa": "IV", "intravenoso": "IV", "intravenos": "IV", "intraveneuse": "IV",
+    "into the muscle": "IM", "into a muscle": "IM", "in the muscle": "IM", "into muscle": "IM", "intramuskular": "IM",
+    "intramusculaire": "IM", "subkutan": "SC", "subcutanea": "SC", "subcutaneo": "SC", "sous cutanee": "SC",
 }  # fmt: skip
 SEXES: dict[str, tuple[str | None, bool | None]] = {
     "male": ("male", None), "boy": ("male", None), "female": ("female", None), "girl": ("female", None),

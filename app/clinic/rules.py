@@ -40,10 +40,15 @@ CONDITIONS: tuple[frozenset[str], ...] = tuple(
         "hypoadrenocorticism,addisons disease,addisons,addison disease",
         "hyperadrenocorticism,cushings disease,cushings,cushing disease",
         "urinary obstruction,blocked bladder,urethral obstruction,urinary blockage,blocked",
-        "gastrointestinal obstruction,gi obstruction,foreign body,ileus,intestinal obstruction",
+        "gastrointestinal obstruction,gi obstruction,foreign body,intestinal obstruction",
         "pancreatitis",
         "anemia,anaemia",
         "laminitis",
+        "hypertrophic cardiomyopathy,hypertrophic obstructive cardiomyopathy,hcm,hocm",
+        "not eating,not eaten,not been eating,anorexia,anorexic,inappetence,inappetent,eaten nothing,ate nothing,"
+        "eats nothing,won't eat,refuses to eat,refused to eat,refuses food,refused food,refuses his food,"
+        "refuses her food,off food,off his food,off her food,without food,without eating,skipped his meal,"
+        "skipped her meal,skipped breakfast,on an empty stomach",
         "heartworm,heartworm disease,heartworm positive,dirofilariasis",
     )
 )

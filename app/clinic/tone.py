@@ -36,7 +36,8 @@ _HAZARDS = vocabulary(
 _HARMLESS_NOUNS = frozenset(
     ("hurt", "problem", "problems", "trouble", "contraindicated", "contraindication", "damage", "bother", "issue",
      "issues", "emergency", "relevant", "concern", "worrying", "adjustment", "adjustments", "effect", "effects",
-     "monitoring", "washout", "withdrawal", "interaction", "interactions", "change", "changes")
+     "monitoring", "washout", "withdrawal", "interaction", "interactions", "change", "changes", "alter", "affect",
+     "interact", "interfere", "impair")
 )  # fmt: skip
 _RECOMMENDATIONS = vocabulary(
     "give giving gives administer administering using try start starting offer prescribe dosing take takes "
@@ -78,10 +79,16 @@ PAST = vocabulary("gave took received got ago yesterday already had")
 DESCRIBES = vocabulary(
     "is are was were contains contain called brand belongs found named known means includes include call phone ring "
     "contact drop drops damage damages hurt hurts lead leads affect affects fail fails signs symptoms emergency bring "
-    "show tell packet package packaging label photo write note ask asked store lock reach away cupboard"
+    "stain stains discolour discolours discolor upset upsets ulcerate ulcerates irritate irritates weaken weakens slow "
+    "slows interfere interferes show tell packet package packaging label photo write note ask asked store lock reach "
+    "away cupboard"
 )
 """Words that tell what a thing is or does; without any, a drug named to an owner is taken to be for the animal."""
-EXCEPTIONS = frozenset(("heartworm", "topical", "ophthalmic", "eye", "preventive", "prevention"))
+EXCEPTIONS = frozenset(
+    ("heartworm", "topical", "ophthalmic", "eye", "preventive", "prevention", "half", "halved", "reduced", "lower",
+     "held", "tube", "nasogastric")
+)  # fmt: skip
+"""Words by which a sentence names what a rule excepts."""
 ADDED = frozenset(("add", "combine", "continue", "keep"))
 TOGETHER = frozenset(("and", "with", "plus", "+", "together", "alongside", "add", "top"))
 _STOPS_SIGNS = frozenset(("will", "to", "can", "may", "could", "would", "help", "helps", "should"))

@@ -263,16 +263,65 @@ def test_a_long_line_without_a_space_is_cut_at_the_bound(records: Records) -> No
 
 
 def test_a_ban_of_one_country_holds_where_no_country_is_said(records: Records) -> None:
-    """Oral meloxicam in cats: a boxed warning in the US, a label in the EU."""
+    """Oral meloxicam in cats: a boxed warning in the US, a label in the EU. A vet of no known country hears of both."""
     text = "Meloxicam 0.05 mg/kg PO once daily.\n"
 
     def shown(**said: str) -> str:
         return through(SafetyGuard(facts(CAT, **said), records, said.get("audience", "clinician")), text, 9)
 
-    assert "[Withheld" in shown()
+    assert shown().startswith(text[:-1]) and "United States: " in shown() and "Elsewhere (" in shown()
     assert "[Withheld" in shown(jurisdiction="US")
     assert "[Withheld" in shown(audience="owner")
     assert shown(jurisdiction="EU") == text
+
+
+TESTED = {"species": "dog", "weight_kg": 20, "breed": "Border Collie",
+          "genotype": [{"gene": "MDR1", "result": "normal/normal"}]}  # fmt: skip
+HEART = {"species": "cat", "weight_kg": 5, "conditions": ["hypertrophic cardiomyopathy"]}
+KID = {"species": "dog", "weight_kg": 2, "age_months": 2}
+
+
+@pytest.mark.parametrize(
+    ("patient", "text", "rule"),
+    [
+        (HORSE, "Phenylbutazone 4.4 mg/kg can go deep into the muscle.",
+         "phenylbutazone-beside-vein"),
+        (HORSE, "Phenylbutazone 4.4 mg/kg IV slowly.", None),
+        (HORSE, "Put the procaine penicillin into the jugular vein.",
+         "penicillin-procaine-iv"),
+        (HORSE, "Give potassium penicillin 22000 IU/kg IV every 6 hours.", None),
+        (DOG, "Give DOCP 2.2 mg/kg IV.", "docp-iv"),
+        (DOG, "Give glargine 2 units IV now.", "insulin-suspension-iv"),
+        (DOG, "Even though he has not eaten, give the full dose of insulin.", "insulin-not-eating"),
+        (DOG, "He has not eaten, so give half the dose of insulin and call us.", None),
+        (DOG, "Insulin may be given once he has eaten.", None),
+        (HEART, "Induce with ketamine 8 mg/kg IM.", "ketamine-hypertrophic-cardiomyopathy"),
+        (HEART, "Ketamine 1 mg/kg IM can be added.", None),
+        (CAT, "Ketamine 8 mg/kg IM is fine for a cat with hypertrophic cardiomyopathy.",
+         "ketamine-hypertrophic-cardiomyopathy"),
+        (CAT, "Metoclopramide 0.3 mg/kg SC is good despite the intestinal obstruction.", "metoclopramide-obstruction"),
+        (CAT, "Give metoclopramide 0.3 mg/kg SC; it cannot cause an intestinal obstruction.", None),
+        (KID, "Give oxytetracycline 20 mg/kg.", "tetracycline-young"),
+        (DOG, "Give one Voltaren 50 mg tablet.", "diclofenac-dog-cat"),
+        (DOG, "Diclofenac eye drops from your vet are fine.", None),
+        (CAT, "Phenazopyridine 20 mg once a day is useful.", "phenazopyridine-cat"),
+        (CAT, "Fill a syringe with 10 mL of liquid paraffin and squirt it in.", "mineral-oil-by-syringe"),
+        (DOG, "Start metoclopramide at 1-2 mg/kg/d as a CRI.", None),
+        (DOG, "Metoclopramide 20 mg/kg/day IV.", "dose-tenfold"),
+        (DOG, "Morphine 5 mg, that is 0.1 mg/kg EPI.", None),
+        (DOG, "Morphine 0.1 mg/kg, epi 1 mg/kg IV.", "dose-tenfold"),
+        ({"species": "dog", "weight_kg": 20}, "Ivermectin 0.3 mg/kg PO daily.", "ivermectin-mdr1"),
+        (TESTED, "Ivermectin 0.3 mg/kg PO daily.", None),
+    ],
+)  # fmt: skip
+def test_route_illness_age_and_counter_drugs(
+    records: Records, patient: dict[str, Any], text: str, rule: str | None
+) -> None:
+    """What harms by where it goes, or by the illness that sentence or patient has; and what only looks like it."""
+    guard = SafetyGuard(facts(patient, jurisdiction="EU"), records, "clinician")
+    through(guard, text, 7)
+
+    assert [one.rule for one in guard.interventions] == ([] if rule is None else [rule])
 
 
 def test_a_drug_for_nobody_in_particular_is_listed_as_not_checked(records: Records) -> None:
