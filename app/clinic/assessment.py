@@ -210,7 +210,7 @@ def facts_for(
         calculations += derived
     level = _triage(readings, known, exposures, records, jurisdiction, _pressing(patterns, vitals))
     level = _given_banned(level, medications, findings, records)
-    wanted, question = _asked_sums(readings, known, records)
+    wanted, question = _asked_sums(heard, readings, known, records)
     if wanted:
         if audience == "owner":
             wanted = [one for one in wanted if one.calculator in sums.OWNERS_TOO]
@@ -1074,14 +1074,19 @@ def _usual(reading: Reading, known: list[Patient]) -> list[Json]:
     ]  # fmt: skip
 
 
-def _asked_sums(readings: Sequence[Reading], known: list[Patient], records: Records) -> tuple[list[sums.Ask], Reading]:
+def _asked_sums(
+    heard: Sequence[Heard], readings: Sequence[Reading], known: list[Patient], records: Records
+) -> tuple[list[sums.Ask], Reading]:
     """The calculators that the last message asks for, else those of an earlier one that the later ones answer.
+
+    Args:
+        readings: of the messages heard, each with its animals placed.
 
     Returns:
         The calculators, and the text to read their inputs from: `over 12 hours` belongs to the question before it.
     """
-    for back, reading in enumerate(reversed(readings)):
-        wanted = sums.asked(reading)
+    for back, (message, reading) in enumerate(zip(reversed(heard), reversed(readings), strict=True)):
+        wanted = message.sums
         if wanted and (back == 0 or len(known) < 2):
             text = "\n".join(one.text for one in readings[len(readings) - 1 - back :])
             return wanted, read(text, records) if back else reading

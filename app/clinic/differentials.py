@@ -111,6 +111,10 @@ class _Effect(NamedTuple):
         return _Reason(self.points[place], self.speaks_for, one.kind, one.name, weight, one.direction, self.text)
 
 
+def _by_weight(reason: _Reason) -> int:
+    return -_WEIGHTS.get(reason.weight, 0)
+
+
 @dataclass(slots=True)
 class _Case:
     """A condition that fits."""
@@ -121,7 +125,7 @@ class _Case:
 
     def why(self) -> list[_Reason]:
         """What speaks for it, what is typical first."""
-        return sorted([one for one in self.reasons if one.speaks_for], key=lambda one: -_WEIGHTS.get(one.weight, 0))
+        return sorted([one for one in self.reasons if one.speaks_for], key=_by_weight)
 
     def speaks_for(self, records: Records) -> list[Json]:
         """The same, as answers show it."""

@@ -11,6 +11,7 @@ from app.clinic.findings import SignSaid, signs_in
 from app.clinic.lexicon import ORDINARY, vocabulary
 from app.clinic.reading import Reading, read
 from app.clinic.records import Records, per_records
+from app.clinic.sums import Ask, asked
 from app.clinic.triage import stated
 
 UNKNOWN_MAX = 8
@@ -43,6 +44,11 @@ class Heard:
     def signs(self) -> tuple[SignSaid, ...]:
         """The signs of conditions that it names."""
         return signs_in(self.reading, self._records)
+
+    @cached_property
+    def sums(self) -> list[Ask]:
+        """The calculators that it asks for."""
+        return asked(self.reading)
 
     @cached_property
     def unknown_drugs(self) -> list[str]:

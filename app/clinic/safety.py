@@ -194,8 +194,8 @@ def render_prompt(facts: Facts, prompts: Prompts, has_pictures: bool = False, ha
 
 
 def _section(title: str, lines: Iterable[str]) -> str:
-    body = "\n".join(f"- {line}" for line in lines)
-    return f"## {title}\n{body}" if body else ""
+    body = "\n- ".join(lines)
+    return f"## {title}\n- {body}" if body else ""
 
 
 def _facts_sections(facts: Facts) -> Iterable[str]:
