@@ -128,8 +128,8 @@ def judged(vitals: Iterable[VitalSaid], patient: Mapping[str, Any], records: Rec
     lower end, is an emergency: our own rule, on the cautious side, where no source gives a limit.
 
     Returns:
-        Rows `{name, value, unit, interval, flag LL|L|N|H|HH|null, level, span, source}`, and those that no record could
-        judge, `{text, why}`.
+        Rows `{name, value, unit, interval, flag LL|L|N|H|HH|null, level, text, span, source, reason}`, and those that
+        no record could judge, `{text, why}`; these are also among the rows, without flag and reason.
     """
     species = records.species.get(str(patient.get("species")))
     rows, left = [], []
@@ -138,6 +138,7 @@ def judged(vitals: Iterable[VitalSaid], patient: Mapping[str, Any], records: Rec
         known = next((vital for vital in species.vitals if vital.name == one.name), None) if species else None
         row: Json = {"name": one.name, "value": number(one.value), "unit": one.unit, "interval": None, "flag": None}
         row |= {"level": None, "text": words, "span": None if one.span is None else list(one.span), "source": None}
+        row["reason"] = None
         if known is None:
             left.append({"text": words, "why": "missing_species" if species is None else "no_interval_on_record"})
         else:
@@ -147,7 +148,7 @@ def judged(vitals: Iterable[VitalSaid], patient: Mapping[str, Any], records: Rec
             row["interval"] = {"low": number(known.low), "high": number(known.high), "source": "record"}
             row["flag"] = ("HH" if far else "H") if high else ("LL" if far else "L") if low else "N"
             row["level"] = ("emergency" if far else "urgent") if high or low else None
-            side = f"{'far ' if far else ''}{'above' if high else 'below'}"
+            side = f"{'far ' if far else ''}{'above' if high else 'below' if low else 'within'}"
             ends = f"{shown(known.low)} to {shown(known.high)} {spelt(one.unit)} on record for the {patient['species']}"
             row["reason"] = f"{words[0].upper()}{words[1:]}: {side} the {ends}."
             row["source"] = known.sources[0].json

@@ -368,6 +368,21 @@ def test_vital_signs_stand_with_the_figures_of_the_species(records: Records) -> 
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Heart rate 220, paws cold.", "range\n- heart rate 220 /min"),
+        ("Heart rate 90 in a 30 kg dog.", "- Heart rate 90 /min: within the"),
+        ("Heart rate 260 in a 30 kg dog.", "- Heart rate 260 /min: far above the"),
+        ("Temperature 35.9 C in a 30 kg dog.", "- Temperature 35.9 \N{DEGREE SIGN}C: far below the"),
+    ],
+)
+def test_the_prompt_says_where_a_vital_sign_lies_and_of_an_unnamed_species_nothing(
+    clinic: Clinic, text: str, told: str
+) -> None:
+    assert told in clinic.render_prompt(facts(clinic.records, text), False)
+
+
+@pytest.mark.parametrize(
     ("text", "dose"),
     [
         ("ketamine 7 mg/kg for a 4 kg cat, 100 mg/mL", {"value": 28, "unit": "mg", "volume_ml": 0.28}),
