@@ -1773,13 +1773,9 @@ class _Reader:
         if behind < len(self.owners):
             start, _, owner = self.owners[behind]
             between = self.words[mention.end : start]
-            ate = any(
-                kind == "ate" and place < mention.start and self.sentences[place] == sentence
-                for place, _, kind in self.verbs
-            )  # `licked the spot-on meant for the dog`
-            eaten_by = bisect_left(self.owner_starts, mention.start) if ate else 0
-            if self.sentences[start] == sentence and len(between) <= _FOR_REACH and "for" in between and not eaten_by:
-                return owner
+            meant = self.sentences[start] == sentence and len(between) <= _FOR_REACH and "for" in between
+            if meant and not (bisect_left(self.owner_starts, mention.start) and self._ate_before(mention.start)):
+                return owner  # unlike `the cat licked the spot-on meant for the dog`
         gave = next(
             (place for place, _, kind in reversed(self.verbs[: bisect_left(self.verbs, mention.start, key=_first)][-4:])
              if kind in ("gave", "give")),
@@ -1793,6 +1789,12 @@ class _Reader:
         while at > 1 and "not" in self.words[max(0, self.owners[at - 1][0] - 2) : self.owners[at - 1][0]]:
             at -= 1  # `the cat, not the dog, ate it`
         return self.owners[at - 1][2] if at else self.owners[0][2]
+
+    def _ate_before(self, start: int) -> bool:
+        """Whether somebody ate something in the same sentence before this word."""
+        began = bisect_left(self.sentences, self.sentences[start])
+        low, high = (bisect_left(self.verbs, word, key=_first) for word in (began, start))
+        return any(kind == "ate" for _, _, kind in self.verbs[low:high])
 
     def _times(self) -> dict[int, Decimal]:
         """How long ago, per sentence: [h]."""

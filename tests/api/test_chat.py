@@ -674,12 +674,14 @@ async def test_a_fallback_starts_without_what_the_failed_engine_left_behind(
 
 
 async def test_others_are_answered_while_a_long_conversation_is_assessed(service: Service) -> None:
+    """Some 90 are; were it assessed in the event loop, some 12 before and after that."""
     account = await service.account()
-    long = asyncio.create_task(service.chat(account, "My dog and my cat, 5 kg, got carprofen. " * 2_500))
+    await service.chat(account, "hi")
+    long = asyncio.create_task(service.chat(account, "My dog and my cat, 5 kg, got carprofen. " * 1_500))
     answered = 0
     while not long.done():
         assert (await service.client.get("/health/live")).status_code == 200
         answered += 1
 
     assert (await long).status_code == 200
-    assert answered >= 5
+    assert answered >= 40
