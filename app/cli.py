@@ -57,7 +57,7 @@ from app.clinic.questions import (
     LabsBody,
     TriageBody,
 )
-from app.main import ROOT, configure_logging, open_house, read_catalogue
+from app.main import ROOT, open_house, read_catalogue
 from app.media import Pictures, Recognition
 from app.media.uploads import MEDIA_TYPES, real_format
 from app.storage import embedded, migrate
@@ -624,7 +624,6 @@ def ask(
         async with open_house(ready) as house:
             await _ask(house, request, as_json)
 
-    configure_logging()
     with opened(settings_with(database_url=database, data_dir=data)) as ready:
         if (key := asyncio.run(first_key(ready))) is not None:
             click.echo(f"The first account is made; its API key, shown this once: {key}\n", err=True)

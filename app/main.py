@@ -17,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import structlog
 from litestar.types import ASGIApp
 from tiktoken import Encoding
 
@@ -42,20 +41,6 @@ VERSION = "0.1.0"
 DRAIN_S = 20.0
 """Open answers have this long after SIGTERM to finish; then they are told and voided."""
 LAST_S = 5.0
-
-
-def configure_logging() -> None:
-    """One JSON object a line on stderr; events carry names and numbers, never words of a request."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
 
 
 def master_key(settings: Settings) -> bytes:
@@ -220,7 +205,6 @@ async def open_worker(settings: Settings) -> AsyncIterator[House]:
 
 def create_app() -> ASGIApp:
     """The ASGI application of one worker, from the environment."""
-    configure_logging()
     end_with_parent()
     settings = read_settings(os.environ, Path(".env"))
     return api.create(lambda: open_worker(settings), version=VERSION)

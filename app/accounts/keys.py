@@ -11,18 +11,17 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
-import structlog
 
 from app.accounts import key_rows
 from app.accounts.key_rows import SCOPES, Key, KeyTerms, Standing
 from app.accounts.plain_keys import Pepper, read_bearer, redacted, unknown
+from app.base import log
 from app.base.clock import utc_now
 from app.base.errors import Forbidden, Invalid, NotFound, Refused, Unauthenticated
 from app.base.messages import Caller
 from app.storage.engine import Database
 from app.storage.key_limits import set_key_limit
 
-log = structlog.get_logger(__name__)
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 REFRESH_AFTER_S = 1.5

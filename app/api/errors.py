@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import Any
 
 import msgspec
-import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.exceptions import MethodNotAllowedException as LitestarMethodNotAllowed
 from litestar.exceptions import NotFoundException as LitestarNotFound
 
 from app.api.methods import allowed_methods
+from app.base import log
 from app.base.errors import (
     InternalError,
     Invalid,
@@ -24,9 +23,7 @@ from app.base.errors import (
     UnsupportedMediaType,
 )
 
-log = structlog.get_logger(__name__)
 RETRY_AFTER_S_MAX = 120
-FRAMES_MAX = 12
 
 
 def envelope(error: Refused) -> dict[str, Any]:
@@ -90,19 +87,11 @@ def to_refused(error: Exception) -> Refused:
     return InternalError("Something went wrong on our side; try again, and name the x-request-id when you report it.")
 
 
-def _where(error: BaseException) -> dict[str, Any]:
-    """An error for the log: its class and where it was raised. Its message may quote what the caller sent."""
-    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    cause = error.__cause__ or error.__context__
-    shape: dict[str, Any] = {"error": type(error).__name__, "frames": frames[-FRAMES_MAX:]}
-    return shape if cause is None else {**shape, "cause": _where(cause)}
-
-
 def render(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler for everything."""
     refused = to_refused(error)
     if isinstance(refused, InternalError):
-        log.error("unexpected error", request_id=request.scope["state"].get("request_id"), **_where(error))
+        log.error("unexpected error", request_id=request.scope["state"].get("request_id"), **log.where(error))
     if isinstance(refused, RateLimited):
         request.scope["state"]["rate_headers"] = refused.rate_headers
     headers = headers_of(refused)

@@ -17,8 +17,8 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
-import structlog
 
+from app.base import log
 from app.base.catalogue import Bill, CallFacts, Outcome, Quote, Settled
 from app.base.errors import (
     IdempotencyInProgress,
@@ -36,8 +36,6 @@ from app.billing import statements
 from app.billing.idempotency import Claim, Replay
 from app.storage.engine import Database
 from app.storage.group_commit import GroupCommit, repeated
-
-log = structlog.get_logger(__name__)
 
 RENEW_EVERY_S = 20.0
 SWEEP_EVERY_S = 5.0
@@ -518,5 +516,5 @@ async def _repeat(job: Any, every_s: float, *, wait_first: bool = False) -> None
         except Unavailable:
             pass  # the next round finds the database again
         except Exception as error:
-            log.error("upkeep failed", error=type(error).__name__, exc_info=error)
+            log.error("upkeep failed", **log.where(error))
         await asyncio.sleep(every_s)

@@ -15,8 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
-import structlog
-
+from app.base import log
 from app.base.catalogue import Bill, Model, Outcome, Settled
 from app.base.errors import ClientGone, InternalError, Refused, Unavailable, UpstreamError, UpstreamTimeout
 from app.base.messages import Ask, Delta, Intervention, Json, ToolCallDelta, UpstreamUsage
@@ -27,7 +26,6 @@ from app.turns.prepare import Ready, call_facts, prepare
 from app.turns.prompt import build_prompt
 from app.turns.tools import Rounds
 
-log = structlog.get_logger(__name__)
 READ_AHEAD_MAX = 64 * 1024
 """Characters held for a slow client before the engine is left unread."""
 WRITE_MAX = 16 * 1024
@@ -522,7 +520,7 @@ def _as_refused(error: BaseException) -> Refused:
         return error
     if isinstance(error, TimeoutError):
         return UpstreamTimeout("The answer took longer than 600 s and was stopped; nothing was charged.")
-    log.error("turn failed", error=type(error).__name__, exc_info=error)
+    log.error("turn failed", **log.where(error))
     return InternalError("The answer could not be checked and was stopped; nothing was charged.")
 
 

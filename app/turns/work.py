@@ -7,9 +7,8 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import structlog
+from app.base import log
 
-log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
@@ -42,7 +41,7 @@ class Work:
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and not hasattr(error, "status"):
-            log.error("task failed", error=type(error).__name__)
+            log.error("task failed", **log.where(error))
 
     def cut_after(self, delay_s: float) -> None:
         """The service is stopping: whoever still reads an engine after `delay_s` is cut, and its caller told."""
