@@ -329,16 +329,20 @@ class Turn:
             self._end_if_full()
 
     def _parts(self, text: str) -> Iterator[tuple[str, bool]]:
-        """The text in pieces, each with whether it is the guard's own words; a document counts as one."""
+        """The text in pieces, each with whether it is the guard's own words."""
         start, self._let = self._let, self._let + len(text)
-        own = self._guard.own if self._guard is not None and self._page is None else []
+        own: list[tuple[int, int]] = []
+        if self._page is not None:
+            own = self._page.own_in(text)
+        elif self._guard is not None:
+            own = [(begin - start, end - start) for begin, end in self._guard.own[self._own_let :]]
+            self._own_let += len(own)
         at = 0
-        for begin, end in own[self._own_let :]:
-            if begin - start > at:
-                yield text[at : begin - start], False
-            at = end - start
-            yield text[begin - start : at], True
-            self._own_let += 1
+        for begin, end in own:
+            if begin > at:
+                yield text[at:begin], False
+            yield text[begin:end], True
+            at = end
         if at < len(text):
             yield text[at:], False
 

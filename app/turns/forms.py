@@ -113,9 +113,14 @@ def _document_named(wanted: Any) -> str | None:
 
 
 class Guard(Protocol):
-    """Gives what may go out of a text; `interventions` are what it changed."""
+    """Gives what may go out of a text.
+
+    Attributes:
+        interventions: what it changed. own: where words of its own stand in all that it has let out.
+    """
 
     interventions: list[Any]
+    own: list[tuple[int, int]]
 
     def feed(self, text: str) -> str:
         """What may go out now."""
@@ -141,6 +146,8 @@ class JsonPage:
         self._may_be_cut = may_be_cut
         self._texts: list[str] = []
         self._characters = 0
+        self._let_out = 0
+        self._own: list[str] = []
 
     def feed(self, text: str) -> None:
         """Keep a piece.
@@ -180,8 +187,25 @@ class JsonPage:
                 "The model did not answer in the JSON that response_format asks for; nothing was charged."
             ) from None
 
+    def own_in(self, text: str) -> list[tuple[int, int]]:
+        """Where the guard's own words stand in what went out, in order."""
+        spans: dict[int, int] = {}
+        for words in self._own:
+            for form in (msgspec.json.encode(words).decode()[1:-1], words):
+                at = text.find(form)
+                while at >= 0 and (end := _end_of(spans, at)) is not None:
+                    at = text.find(form, end)
+                if at >= 0:
+                    spans[at] = at + len(form)
+                    break
+        return sorted(spans.items())
+
     def _judge(self, text: str) -> str:
-        return self._guard.feed(text) + self._guard.finish()
+        known, start = len(self._guard.own), self._let_out
+        said = self._guard.feed(text) + self._guard.finish()
+        self._let_out += len(said)
+        self._own += [said[begin - start : end - start] for begin, end in self._guard.own[known:]]
+        return said
 
     def _object(self, said: str) -> str:
         value = msgspec.json.decode(said.strip().encode())
@@ -240,6 +264,11 @@ class JsonPage:
                 raise UpstreamError(f"The model's fields say what the safety rule {rule} forbids; nothing was charged.")
         for one in value.values():
             self._judge_fields(one)
+
+
+def _end_of(spans: Mapping[int, int], place: int) -> int | None:
+    """Where the span ends in which a place lies."""
+    return next((end for begin, end in spans.items() if begin <= place < end), None)
 
 
 class CallsPage:

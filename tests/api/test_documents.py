@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -323,6 +324,34 @@ async def test_forbidden_words_in_a_document_are_replaced_in_their_string_alone(
     assert document["headline"] == "Go now."
     assert answer.json()["vetx"]["safety"]["interventions"][0]["severity"] == "absolute"
     assert heard(stream.text) == content(answer.json())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"advice": "Give your cat 500 mg of paracetamol now.", "more": "Keep her warm."},
+        {"a": ["Give your cat 500 mg of paracetamol now.", "Rest.", "Give your cat 500 mg of paracetamol now."]},
+        {"b": {"c": 'The "blue" blanket. Give your cat 500 mg of paracetamol now.\nWait.'}},
+    ],
+)
+@pytest.mark.parametrize("audience", ["owner", "clinician"])
+async def test_the_guards_own_words_in_json_are_delivered_and_not_billed(
+    running_with: Callable[..., Any], said: dict[str, Any], audience: str
+) -> None:
+    async with serving(streamed(json.dumps(said))) as upstream, running_with(upstream_url=upstream.url) as service:
+        wanted: dict[str, Any] = {"response_format": {"type": "json_object"}, "vetx": {"audience": audience}}
+        account = await service.account()
+        answer = (await service.chat(account, PAIN, **wanted)).json()
+        stream = await service.chat(account, PAIN, stream=True, stream_options={"include_usage": True}, **wanted)
+        counted = service.house.tokens.count
+
+        text = content(answer)
+        theirs = re.sub(r"(?:\u2014 )?\[Withheld: (?:[^\]\\]|\\.)*\]", "", text)
+        assert "Withheld" in text
+        assert "Withheld" not in theirs
+        assert answer["usage"]["completion_tokens"] == counted(theirs) < counted(text)
+        assert heard(stream.text) == text
+        assert events(stream.text)[-2]["usage"] == answer["usage"]
 
 
 async def test_a_forbidden_drug_named_as_a_treatment_is_refused(running_with: Callable[..., Any]) -> None:
