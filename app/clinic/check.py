@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from app.clinic import dosing, rules
+from app.clinic.lexicon import lexicon, meant, scan
 from app.clinic.patient import MedicationShape, Patient, need
 from app.clinic.records import DoseRecord, Drug, Records, RuleRecord
 from app.clinic.units import convert, dimensions, fold, shown, spelt
@@ -79,14 +80,14 @@ def check(
     merged: dict[str, Json] = {}
     for position, entry in enumerate(pairs):
         others = [other for place, other in enumerate(pairs) if place != position]
-        matches, _ = rules.hold(patient, _given(entry, None, others), jurisdiction, records)
+        matches, _ = rules.hold(patient, _given(entry, None, others, records), jurisdiction, records)
         for match in matches:
             if not match.rule.trigger.species and (match.rule.trigger.co_drug or match.rule.trigger.co_class):
                 _merge(merged, rules.finding(match, _named(match.rule, entry, others), audience))
     for position, entry in enumerate(entries):
         others = [other for place, other in enumerate(entries) if place != position]
         dose = per_kg(entry.written, patient)
-        matches, open_rules = rules.hold(patient, _given(entry, dose, others), jurisdiction, records)
+        matches, open_rules = rules.hold(patient, _given(entry, dose, others, records), jurisdiction, records)
         for match in matches:
             if match.rule.limit is not None and within_limit(match.rule, dose, patient):
                 continue
@@ -115,7 +116,7 @@ def check(
     }
 
 
-def _given(entry: Entry, dose: PerKg | None, others: list[Entry]) -> rules.Given:
+def _given(entry: Entry, dose: PerKg | None, others: list[Entry], records: Records) -> rules.Given:
     """A drug as it is given, beside the others."""
     return rules.Given(
         drug=entry.drug,
@@ -123,7 +124,15 @@ def _given(entry: Entry, dose: PerKg | None, others: list[Entry]) -> rules.Given
         dose_mg_per_kg=dose.single if dose and dose.unit == "mg" else None,
         co_drugs=frozenset(other.drug.generic for other in others),
         co_classes=frozenset(name for other in others for name in other.drug.classes),
+        product_of=_made_for(entry.written.text, records),
     )
+
+
+def _made_for(text: str, records: Records) -> str | None:
+    """The kind of animal that a line names beside its drug: `moxidectin horse gel`."""
+    words, _ = scan(text)
+    found = (meant(lexicon(records), words, place) for place in range(len(words)))
+    return next((term.value for hit in found if hit for term in hit[0] if term.kind == "species"), None)
 
 
 def unique_needs(needs: Sequence[Json]) -> list[Json]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from app.base.messages import Facts
 from app.clinic import dosing, rules, units
 from app.clinic.check import PerKg, within_limit
+from app.clinic.deeds import deeds
 from app.clinic.dosage import UNITS, Named, Said, every, stated
 from app.clinic.lexicon import COMMON_BREED_WORDS, Places, Term, lexicon, misspelt, scan, vocabulary
 from app.clinic.patient import Patient, PatientShape, normalise
@@ -44,7 +45,7 @@ from app.clinic.tone import (
     segments,
 )
 from app.clinic.triage import stated as signs_stated
-from app.clinic.waiting import ADVICE, ALERTING, lets_wait, makes_vomit, reassures
+from app.clinic.waiting import ADVICE, ALERTING, lets_wait, makes_vomit, reassures, without_delay
 from app.clinic.written import read_line
 
 Json = dict[str, Any]
@@ -59,6 +60,7 @@ _SLOWLY = vocabulary("slow slowly thinned diluted dilute minutes infusion drip")
 _MONOVALENT = ("potassium", "sodium")
 _SAME = {"mEq": "mmol", "mmol": "mEq"}
 """Of monovalent ions a milliequivalent is a millimole."""
+_FORMS = vocabulary("paste gel pour wormer dewormer drench bolus boluses injectable injection granules product on")
 _BODIES = frozenset(("kg", "lb", "kgs", "lbs"))
 _STOPS = frozenset((".", "!", "?", ";", "\n"))
 _SUPPOSES = vocabulary("if when whenever unless until before after should where once")
@@ -104,6 +106,7 @@ class _Spot(NamedTuple):
     drugs: tuple[str, ...]
     classes: tuple[str, ...]
     toxin: str | None
+    product_of: str | None = None
 
 
 class _Sentence(NamedTuple):
@@ -196,6 +199,7 @@ class _Kept:
     def __init__(self, records: Records) -> None:
         self.records = records
         self.cases: dict[tuple[str | None, str], _Case] = {}
+        self.deeds = deeds(records)
         self.by_dose: dict[str, bool] = {}
         self.heads: dict[str, _Head | None] = {}
         self.of_class: dict[str, Drug] = {}
@@ -261,6 +265,10 @@ class Judge:
                 return advice, None
         if self.alert and not asks and not said.bag.isdisjoint(ALERTING) and reassures(text):
             return self._delay(text), None
+        if not asks and not said.bag.isdisjoint(self._kept.deeds.listened):
+            deed = self._harmful_deed(text, words, targets, header)
+            if deed is not None:
+                return deed, None
         doses = self._stated(said, text, asks)
         if not said.spots and not doses:
             if not UNITS.isdisjoint(said.bag):
@@ -422,10 +430,27 @@ class Judge:
         if makes_vomit(text):
             return self._vomiting(said.spots, targets)
         if not lets_wait(text):
-            return None
+            return self._delay(text) if reassures(text) else None
         met = (self._records.toxins[spot.toxin] for spot in said.spots if spot.toxin is not None)
         poisons = ((toxin, target) for toxin in met for target in targets if _is_grave(toxin, target))
         return next((self._poison(toxin, target) for toxin, target in poisons), None) or self._delay(text)
+
+    def _harmful_deed(self, text: str, words: list[str], targets: list[Patient], header: str) -> Verdict | None:
+        """An act that harms whatever drug is named, told to be done to one of these animals."""
+        for rule, is_ill in self._kept.deeds.advised(words, segments(words)):
+            wanted, species = rule.trigger.condition, rule.trigger.species
+            for target in targets or (None,):
+                if "any" not in species and (target is None or target.species_name not in species):
+                    continue
+                had = target.conditions if target is not None else ()
+                pressing = self.alert and any(rules.same_condition(said, wanted) for said in had)
+                if (wanted and not is_ill and not pressing) or is_quoted(text, len(text), words):
+                    continue
+                if header and LIST_ITEM.match(text) and polarity(scan(header)[0], header=True)[0]:
+                    continue
+                says = rule.owner_text if self._audience == "owner" else rule.text
+                return Verdict(rule.id, rule.severity, "the text advised what harms.", says, rule.sources[0].json)
+        return None
 
     def _vomiting(self, spots: list[_Spot], targets: list[Patient]) -> Verdict | None:
         """Why this animal must not be made to vomit: its kind can't, or what it swallowed burns or chokes twice."""
@@ -461,7 +486,7 @@ class Judge:
         if triage is not None and triage.level == "emergency":
             source: Json = next((row["source"] for row in triage.red_flags if row.get("source")), {})
             return Verdict("emergency-delayed", "absolute", what, triage.reason, source)
-        for sign in signs_stated(read(text, self._records), self._records)[0].signs:
+        for sign in signs_stated(read(without_delay(text), self._records), self._records)[0].signs:
             flag = self._records.flags[sign.flag]
             if flag.level == "emergency":
                 return Verdict("emergency-delayed", "absolute", what, flag.reason, flag.sources[0].json)
@@ -589,8 +614,9 @@ class Judge:
             given = next((one for one in here.doses if generic in one.drugs), None)
             per_kg = None if given is None else _per_kg(given, target)
             found = self._rule(
-                self._records.drugs[generic], target, per_kg, here.route, here.beside - {generic}, here.words
-            )
+                self._records.drugs[generic], target, per_kg, here.route, here.beside - {generic}, here.words,
+                spot.product_of,
+            )  # fmt: skip
             if found is None and (here.eased or not _MANNERS.isdisjoint(here.words)):
                 found = self._caution(self._records.drugs[generic], target, here)
             if found is not None:
@@ -621,6 +647,7 @@ class Judge:
         route: str | None,
         beside: frozenset[str],
         words: Sequence[str] = (),
+        product_of: str | None = None,
     ) -> RuleRecord | None:
         """The gravest rule that forbids this drug, at this dose, to this animal.
 
@@ -629,7 +656,7 @@ class Judge:
         single = dose.single if dose is not None and dose.unit == "mg" else None
         matters = dose is not None and self._dose_matters(drug)
         figures = (dose.single, dose.daily, dose.unit) if matters and dose is not None else None
-        key = (drug.generic, id(target), figures, route, beside, EXCEPTIONS.intersection(words))
+        key = (drug.generic, id(target), figures, route, beside, EXCEPTIONS.intersection(words), product_of)
         forbidden = self._case.forbidden
         if key not in forbidden:
             if len(forbidden) >= _LIMITS_MAX:
@@ -642,6 +669,7 @@ class Judge:
                 dose_mg_per_kg=single,
                 co_drugs=frozenset(one.generic for one in others),
                 co_classes=frozenset(name for one in others for name in one.classes),
+                product_of=product_of,
             )
             matches, undecided = rules.hold(target, given, self._facts.jurisdiction, self._records, bans_only=True)
             if single is not None:  # an untested dog of unknown breed, and a dose that kills some
@@ -922,10 +950,19 @@ def _sort(said: _Sentence, meaning: _Meaning, place: int, end: int) -> None:
         if _is_epidural(said, place):
             said.routes.append((place, "EPI"))
             return
-        if said.species and said.species[-1][0] == place - 1:
-            said.species.pop()  # `the dog permethrin`: a product's kind, not a patient
-        said.spots.append(_Spot(place, end, *meaning.spot))
+        made_for = None
+        if said.species and _FORMS.issuperset(said.words[said.species[-1][0] + 1 : place]):
+            made_for = said.species.pop()[1]  # `the dog permethrin`: a product's kind, not a patient
+        said.spots.append(_Spot(place, end, *meaning.spot, made_for))
     if meaning.species is not None:
+        if (
+            said.spots
+            and said.spots[-1].end == place
+            and said.words[place + 1 : place + 2]
+            and said.words[place + 1] in _FORMS
+        ):
+            said.spots[-1] = said.spots[-1]._replace(product_of=meaning.species)  # `the ivermectin horse paste`
+            return
         (said.denied if _excluded(said.words, place, said.denied) else said.species).append((place, meaning.species))
     elif meaning.route is not None:
         if said.words[place] != "top" or not place or said.words[place - 1] != "on":  # `on top of`

@@ -569,6 +569,9 @@ def build(records: Records) -> Lexicon:
             near.setdefault(key, (word, terms))
     for advice in _ADVICE:
         _enter(hazards, _words(advice), Term("advice", advice))
+    for rule in records.rules:
+        for phrase in (rule.deed[0] if not rule.trigger.condition else rule.trigger.condition) if rule.deed else ():
+            _enter(hazards, _words(phrase), Term("advice", rule.id))
     starts = {word[:size] for word in hazards for size in range(1, len(word) + 1)}
     heads = frozenset(word[:4] for word in fuzzy)
     known: dict[Any, Any] = {}
@@ -583,7 +586,8 @@ _ADVICE = (
     "throws up", "vomits", "pukes", "on its own", "on his own",
     "on her own", "on their own", "days before", "week before", "weeks before",
     "not urgent", "not an emergency", "deferred", "postponed", "by itself", "by tomorrow", "vet tomorrow",
-    "recheck tomorrow", "examine tomorrow", "von selbst", "no intervention", "no treatment",
+    "recheck tomorrow", "examine tomorrow", "von selbst", "no intervention", "no treatment", "vomite", "vomitar",
+    "vomito", "erbrechen", "vomir",
 )  # fmt: skip
 """What begins advice that may harm without a drug's name: the guard looks at such sentences too."""
 _BEFORE_NAMES = vocabulary("a an any my of old one our some the two")

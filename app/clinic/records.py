@@ -189,7 +189,11 @@ class Drug:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """When a rule applies: every part that isn't empty or None must match; within a part any value does."""
+    """When a rule applies: every part that isn't empty or None must match; within a part any value does.
+
+    Attributes:
+        product_of: the drug is a product made for one of these kinds of animal: `the pony's wormer`.
+    """
 
     species: tuple[str, ...] = ()
     breed: tuple[str, ...] = ()
@@ -208,6 +212,7 @@ class Trigger:
     pregnant: bool | None = None
     lactating: bool | None = None
     food_producing: bool | None = None
+    product_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +231,8 @@ class RuleRecord:
     Attributes:
         text: the sentence a vet reads. owner_text: the one an owner reads.
         except_words: an exception in words; except_dose_below: the same for machines.
+        deed: of a rule on an act instead of a drug: groups of phrases, one of each of which tells to do it.
+        unless: phrases beside which the act is right.
     """
 
     id: str
@@ -242,6 +249,8 @@ class RuleRecord:
     except_words: str
     except_dose_below: Quantity | None
     sources: tuple[Source, ...]
+    deed: tuple[tuple[str, ...], ...] = ()
+    unless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -962,6 +971,7 @@ def _rule(table: _Table) -> RuleRecord:
         pregnant=when.flag("pregnant"),
         lactating=when.flag("lactating"),
         food_producing=when.flag("food_producing"),
+        product_of=when.texts("product_of"),
     )
     when.end()
     action = table.text("action", among=ACTIONS)
@@ -975,8 +985,9 @@ def _rule(table: _Table) -> RuleRecord:
     if (limit is None) == (action == "limit"):
         raise table.wrong("limit", "belongs to action limit, and to no other")
     drugs, classes = table.texts("drug"), table.texts("class")
-    if not drugs and not classes:
-        raise table.wrong("drug", "a rule names a drug or a class")
+    deed = _groups(table, "deed")
+    if not drugs and not classes and not deed:
+        raise table.wrong("drug", "a rule names a drug or a class, or a deed")
     rule = RuleRecord(
         id=_identity(table),
         trigger=trigger,
@@ -992,9 +1003,21 @@ def _rule(table: _Table) -> RuleRecord:
         except_words=table.text("except", ""),
         except_dose_below=table.quantity("except_dose_below"),
         sources=table.sources(),
+        deed=deed,
+        unless=table.texts("unless"),
     )
     table.end()
     return rule
+
+
+def _groups(table: _Table, key: str) -> tuple[tuple[str, ...], ...]:
+    """Lists of phrases, one of each of which has to be there."""
+    groups = table.take(key) or []
+    if not isinstance(groups, list) or not all(
+        isinstance(group, list) and group and all(isinstance(word, str) for word in group) for group in groups
+    ):
+        raise table.wrong(key, "must be a list of lists of words")
+    return tuple(tuple(group) for group in groups)
 
 
 def _product(table: _Table) -> Product:
@@ -1179,11 +1202,6 @@ def _analyte(root: _Table) -> Analyte:
 
 
 def _flag(table: _Table) -> Flag:
-    groups = table.take("all_of") or []
-    if not isinstance(groups, list) or not all(
-        isinstance(group, list) and group and all(isinstance(word, str) for word in group) for group in groups
-    ):
-        raise table.wrong("all_of", "must be a list of lists of words")
     minutes = table.maybe_number("see_within_min", positive=False)
     flag = Flag(
         id=_identity(table),
@@ -1191,7 +1209,7 @@ def _flag(table: _Table) -> Flag:
         sex=table.text("sex", "", among=("", "male", "female")),
         sign=table.text("sign"),
         phrases=table.by_language("phrases"),
-        all_of=tuple(tuple(group) for group in groups),
+        all_of=_groups(table, "all_of"),
         level=table.text("level", among=LEVELS),
         see_within_min=None if minutes is None else int(minutes),
         vtl_colour=table.text("vtl_colour", among=COLOURS),
@@ -1467,6 +1485,9 @@ def _across(shelves: _Shelves) -> Iterator[BadData]:
         key = f"rule[{rule.id}]"
         yield from twice("rule id", (rule.id,), f"{file}/{id(rule)}", file)
         for name in rule.trigger.species:
+            if name not in known:
+                yield BadData(file, key, f"species {name!r} has no file in species/")
+        for name in rule.trigger.product_of:
             if name not in known:
                 yield BadData(file, key, f"species {name!r} has no file in species/")
         for name in (*rule.drugs, *rule.trigger.co_drug):

@@ -61,6 +61,7 @@ class Given:
     Attributes:
         dose_mg_per_kg: one dose [mg/kg], or None where it can't be known.
         co_drugs, co_classes: everything else it gets: generics and classes.
+        product_of: the kind of animal that the product is made for, where that is said.
     """
 
     drug: Drug
@@ -68,6 +69,7 @@ class Given:
     dose_mg_per_kg: Decimal | None = None
     co_drugs: frozenset[str] = frozenset()
     co_classes: frozenset[str] = frozenset()
+    product_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,8 @@ def _decide(rule: RuleRecord, patient: Patient, given: Given, jurisdiction: str 
     if trigger.jurisdiction and jurisdiction is not None and jurisdiction not in trigger.jurisdiction:
         return []
     if trigger.route and given.route is not None and given.route not in trigger.route:
+        return []
+    if trigger.product_of and given.product_of not in trigger.product_of:
         return []
     if trigger.co_drug or trigger.co_class:
         others = given.co_drugs.intersection(trigger.co_drug) or given.co_classes.intersection(trigger.co_class)

@@ -17,6 +17,7 @@ from typing import Any
 from app.base.errors import BadData
 from app.base.messages import Facts, Intervention, Rule
 from app.clinic import rules
+from app.clinic.deeds import deeds
 from app.clinic.dosage import PIECES
 from app.clinic.dosage import UNITS as DOSE_UNITS
 from app.clinic.judging import LIST_ITEM, Judge, Topic, Verdict
@@ -67,7 +68,7 @@ def rules_for(
         drugs: generics that the conversation or the patients' lists name.
         findings: of `check`; their rules come first.
     """
-    if not drugs and not findings:
+    if not drugs and not findings and not any(_acts_for(one, records) for one in patients):
         return _standing_rules(tuple(dict.fromkeys(one.species_name or "" for one in patients)), records, audience)
     wanted: dict[str, RuleRecord] = {}
     by_id = _index(records).by_id
@@ -80,7 +81,7 @@ def rules_for(
         if not law or jurisdiction is None or jurisdiction in law:
             wanted.setdefault(record.id, record)
     for one in patients:
-        for record in _index(records).standing.get(one.species_name or "", ()):
+        for record in (*_acts_for(one, records), *_index(records).standing.get(one.species_name or "", ())):
             wanted.setdefault(record.id, record)
     return tuple(_whose_rule(record, patients, audience) for record in list(wanted.values())[:RULES_MAX])
 
@@ -104,6 +105,18 @@ def _concerns(record: RuleRecord, patients: Sequence[Patient]) -> bool:
     )
 
 
+def _acts_for(patient: Patient, records: Records) -> list[RuleRecord]:
+    """The rules on what must not be done to an animal that is ill in this way, whatever drug is named."""
+    if not patient.conditions:
+        return []
+    return [
+        record
+        for record in _index(records).acts
+        if ("any" in record.trigger.species or patient.species_name in (None, *record.trigger.species))
+        and any(rules.same_condition(said, record.trigger.condition) for said in patient.conditions)
+    ]
+
+
 @dataclass(slots=True)
 class _Index:
     """What is looked up often, per set of records."""
@@ -111,6 +124,7 @@ class _Index:
     by_id: dict[str, RuleRecord]
     standing: dict[str, tuple[RuleRecord, ...]]
     rendered: dict[tuple[tuple[str, ...], str], tuple[Rule, ...]]
+    acts: tuple[RuleRecord, ...]
 
 
 @per_records
@@ -118,7 +132,8 @@ def _index(records: Records) -> _Index:
     """The index of these records: rules by id, and per species the absolute ones that hold whatever else is known."""
     alone = [record for record in records.rules if record.severity == "absolute" and _only_species(record)]
     standing = {name: tuple(record for record in alone if name in record.trigger.species) for name in records.species}
-    return _Index({record.id: record for record in records.rules}, standing, {})
+    acts = tuple(record for record in records.rules if record.deed and record.trigger.condition)
+    return _Index({record.id: record for record in records.rules}, standing, {}, acts)
 
 
 def _standing_rules(species: tuple[str, ...], records: Records, audience: str) -> tuple[Rule, ...]:
@@ -135,7 +150,7 @@ def _only_species(record: RuleRecord) -> bool:
     trigger = record.trigger
     return not any(
         (trigger.breed, trigger.gene, trigger.condition, trigger.co_drug, trigger.co_class, trigger.production_class,
-         trigger.jurisdiction, trigger.route, trigger.sex)
+         trigger.jurisdiction, trigger.route, trigger.sex, trigger.product_of, record.deed)
     ) and all(
         part is None
         for part in (trigger.age_months_max, trigger.age_months_min, trigger.pregnant, trigger.lactating,
@@ -326,8 +341,9 @@ def alerted(records: Records) -> Lexicon:
     """The lexicon for an emergency: an answer's sentences are held for words of waiting and reassurance too."""
     calm = lexicon(records)
     term = {"": [Term("advice", "alert")]}
-    hazards = {**calm.hazards, **{word: {**calm.hazards.get(word, {}), **term} for word in ALERTING}}
-    starts = calm.hazard_starts | {word[:size] for word in ALERTING for size in range(1, len(word) + 1)}
+    alerting = ALERTING | deeds(records).pressing
+    hazards = {**calm.hazards, **{word: {**calm.hazards.get(word, {}), **term} for word in alerting}}
+    starts = calm.hazard_starts | {word[:size] for word in alerting for size in range(1, len(word) + 1)}
     return replace(
         calm,
         hazards=hazards,

@@ -209,6 +209,19 @@ def polarity(part: list[str], header: bool = False) -> tuple[bool, bool]:
     return prohibits, recommends
 
 
+def warns_of(part: list[str], place: int) -> bool:
+    """Whether words warn of what stands at `place`: they deny it before, or call it bad behind."""
+    before, behind = part[:place], part[place:]
+    if not (NEGATORS.isdisjoint(before) and _PROHIBITIONS.isdisjoint(before) and _HAZARDS.isdisjoint(before)):
+        return True
+    for at, word in enumerate(behind):
+        if word in _PROHIBITIONS or word in _HAZARDS:
+            return True
+        if word in NEGATORS and not (_RECOMMENDATIONS | _PASSIVE).isdisjoint(behind[at + 1 : at + 5]):
+            return True
+    return False
+
+
 def _allowed(part: list[str], place: int) -> int | None:
     """Where a negation ends that allows: `not more than`, `no problem`; 0: it says nothing; None: it denies."""
     ahead = part[place + 1 : place + 4]

@@ -46,7 +46,7 @@ _WAITS = (
     r"wait (?:until|till) (?:monday|tomorrow|morning|the (?:morning|weekend)|next|after the weekend|your)",
     r"wait (?:a|an|one|two|three|four|five|several|some|another|[0-9]+)(?: few| couple of)?(?: or \w+| to \w+)?"
     r" (?:more )?(?:days?|nights?|weeks?)",
-    r"no (?:need|reason) to (?:rush|hurry|see a vet|call|go|visit)",
+    r"no (?:need|reason) to (?:rush|hurry|see a vet|call(?! (?:first|ahead|before))|go|visit)",
     r"(?:watch|monitor|observe) (?:him|her|it|them|the \w+) (?:at home|overnight)",
     r"for (?:a few|a couple of|two|three|several|[0-9]+) (?:days?|weeks?) before (?:going|calling|seeing|you)",
     r"(?:resolve|pass|clear|settle|start|stop|heal|go away|get better)s?\b[^.;]{0,24}"
@@ -71,7 +71,7 @@ _REASSURES = (
     r"|affect|need)|(?:a|any) problem)",
     # nobody need do anything
     r"(?:no|any|little|without|zero) (?:real |immediate |further |special )?"
-    r"(?:need|reason|cause|urgency|hurry|rush|worries)",
+    r"(?:need(?! to (?:call|ring|phone) (?:first|ahead|before))|reason|cause|urgency|hurry|rush|worries)",
     r"(?:don't|do not|needn't|need not|doesn't|does not|won't|will not|shouldn't|should not|didn't|did not|isn't|hardly"
     r"|clearly not) (?:really |even )?(?:need|have|require|worry|panic|call for|be (?:worried|alarmed|concerned)|harm"
     r"|hurt|affect|cause (?:any|serious)|necessary|needed|cause problems|urgent)",
@@ -122,6 +122,11 @@ def makes_vomit(text: str) -> bool:
 def lets_wait(text: str) -> bool:
     """Whether words put something off."""
     return _said(_any_of(_WAITS), folded(text))
+
+
+def without_delay(text: str) -> str:
+    """The words but those that let something wait, so that what they let wait isn't taken as denied: `no need to`."""
+    return _any_of(_REASSURES, _CHINESE).sub(" ", _any_of(_WAITS).sub(" ", folded(text)))
 
 
 def _said(pattern: re.Pattern[str], low: str) -> bool:

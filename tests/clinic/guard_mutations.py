@@ -203,8 +203,8 @@ def every_dose(records: Records) -> Iterator[tuple[Given, DoseRecord, Drug]]:
             unit = row.dose.unit.split("/")
             if row.status == "unverified" or row.dose_kind == "cri" or row.basis == "per_m2":
                 continue
-            if unit[0] not in ("mg", "ug", "g", "[IU]", "mEq"):
-                continue
+            if unit[0] not in ("mg", "ug", "g", "[IU]", "mEq") or "(ABCB1) test" in row.indication:
+                continue  # the latter is right only for a dog that was tested, which these are not
             weight = typical_kg(row.species, records)
             hours = row.interval_h.max if row.interval_h is not None else None
             law = row.country or "EU"

@@ -504,7 +504,8 @@ def test_every_shipped_rule_can_be_reached(clinic: Clinic) -> None:
         weights = [kg for kg in (trigger.weight_kg_max, trigger.weight_kg_min) if kg is not None]
         patient["weight_kg"] = float(weights[0]) if weights else None
         law = trigger.jurisdiction[0] if trigger.jurisdiction else "AU"
-        lines = [generics[0], *[other for other in others if other != generics[0]][:1]]
+        product = f"{generics[0]} {trigger.product_of[0]} paste" if trigger.product_of else generics[0]
+        lines = [product, *[other for other in others if other != generics[0]][:1]]
         if others and len(lines) == 1:
             lines.append({"name": generics[0]})  # type: ignore[arg-type]
         answer = clinic.check({"patient": patient, "drugs": lines, "jurisdiction": law})

@@ -582,6 +582,100 @@ def test_a_high_finding_is_marked_once_for_a_vet_and_replaced_for_an_owner(recor
     assert [row.action for row in owner.interventions] == ["replaced"]
 
 
+SEIZES = "My dog is having a seizure right now"
+FAINT = "My diabetic dog is unconscious"
+HOT = "My dog has heat stroke"
+BITTEN = "My dog was bitten by a snake"
+BLOCKED = "My male cat has a blocked bladder and can't pee"
+EPILEPTIC = "My dog has epilepsy, is on phenobarbital, the last seizure was in May"
+
+
+@pytest.mark.parametrize(
+    ("context", "text", "rule"),
+    [
+        (SEIZES, "Give him water.", "nothing-by-mouth-unconscious"),
+        (FAINT, "Pour a little honey into his mouth.", "nothing-by-mouth-unconscious"),
+        ("", "While she is unconscious, syringe water into her mouth.", "nothing-by-mouth-unconscious"),
+        (SEIZES, "Hold his tongue so he does not swallow it.", "no-hand-in-seizing-mouth"),
+        (HOT, "Put him in an ice bath until he stops panting.", "no-ice-bath-in-heatstroke"),
+        (BITTEN, "Cut across each fang mark and suck out the venom.", "snake-bite-no-cutting"),
+        ("", "Gently pull the string until it comes out.", "hanging-string-not-pulled"),
+        ("", "Remove the stick he is impaled on with a quick tug.", "impaled-object-left-in"),
+        ("", "Push the eyeball back into the socket with a wet cloth.", "proptosed-eye-not-pushed"),
+        (BLOCKED, "Squeeze his bladder firmly every few hours.", "blocked-bladder-not-pressed"),
+        ("", "Geben Sie Salz, das Erbrechen kommt rasch.", "no-salt-to-make-vomit"),
+        (EPILEPTIC, "You can stop the phenobarbital abruptly.", "no-sudden-end-of-treatment"),
+        ("My horse has choke", "Run the garden hose into his mouth.", "choke-nothing-down-throat"),
+        ("", "A smear of the pony's moxidectin gel will worm the dog.", "large-animal-wormer-dog-cat"),
+        ("", "Give the cat a little of the sheep drench doramectin.", "large-animal-wormer-dog-cat"),
+    ],
+)
+def test_acts_that_harm_are_stopped_whatever_drug_is_named(clinic: Clinic, context: str, text: str, rule: str) -> None:
+    answer = clinic.guarded({"text": text, "context": context or "A pet", "audience": "owner"}, "EU")
+
+    assert [row["rule"] for row in answer["findings"]] == [rule]
+    assert answer["findings"][0]["source"]["url"].startswith("http")
+
+
+@pytest.mark.parametrize(
+    ("context", "text"),
+    [
+        (SEIZES, "Offer water once he is fully awake."),
+        (SEIZES, "Keep your hands away from his mouth and tongue."),
+        (SEIZES, "It is a myth that dogs swallow their tongue, so never pull it."),
+        (FAINT, "Do not pour anything into his mouth."),
+        (FAINT, "Rub a little honey on his gums, don't pour it into his mouth."),
+        (HOT, "Use cool water, not ice water."),
+        (HOT, "Pour cool water over him and put him in front of a fan."),
+        (BITTEN, "Don't cut the wound, suck it or put on a tourniquet."),
+        (BITTEN, "Cut short your walk and go to a vet now."),
+        ("My cat has a string at her anus", "Don't pull the string, and don't cut it."),
+        (BLOCKED, "Don't press on his bladder."),
+        ("My dog ate rat bait", "Inducing vomiting with salt is dangerous."),
+        ("My dog ate rat bait", "Signs of salt poisoning are vomiting and thirst."),
+        (EPILEPTIC, "Phenobarbital must not be stopped abruptly."),
+        (EPILEPTIC, "Give the phenobarbital with food, twice a day."),
+        ("My horse has choke", "Take away food and water and call your vet."),
+        ("My horse and my dog live together", "Keep the dog away when you worm the horse with moxidectin gel."),
+        ("My dog has trouble breathing", "There is no need to call first: just go."),
+    ],
+)
+def test_right_first_aid_is_left_alone(clinic: Clinic, context: str, text: str) -> None:
+    answer = clinic.guarded({"text": text, "context": context, "audience": "owner"}, "EU")
+
+    assert answer["findings"] == []
+
+
+def test_rules_on_acts_go_into_the_prompt_of_the_emergency_they_are_for(records: Records) -> None:
+    seizing = normalise(PatientShape.model_validate({**DOG, "conditions": ["seizing"]}), records)
+    well = normalise(PatientShape.model_validate(DOG), records)
+
+    sent = {rule.id for rule in rules_for([seizing], [], records, None, "owner")}
+
+    assert {"nothing-by-mouth-unconscious", "no-hand-in-seizing-mouth"} <= sent
+    assert not any("mouth" in rule.id for rule in rules_for([well], [], records, None, "owner"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["{}; just wait two or three days.", "{}: no need to rush, call your vet tomorrow.", "{} is not an emergency.",
+     "{} usually passes on its own, so watch him at home overnight.", "For {}, monitor at home for 24 hours first."],
+)  # fmt: skip
+def test_every_emergency_on_record_may_not_wait(clinic: Clinic, records: Records, words: str) -> None:
+    """The sentence itself names the red flag; no conversation is known. Some deny themselves: `cannot stand`."""
+    told = stopped = 0
+    for flag in (one for one in records.flags if one.level == "emergency"):
+        species = next((name for name in flag.species if name in records.species), "dog")
+        for phrase in flag.phrases.get("en", ())[:2]:
+            patient = {"species": species, **({"sex": flag.sex} if flag.sex else {})}
+            answer = clinic.guarded({"patient": patient, "text": words.format(phrase), "audience": "owner"})
+            told += 1
+            stopped += bool(answer["findings"])
+
+    assert stopped >= told * 0.85
+    assert told > 100
+
+
 @pytest.mark.parametrize(
     ("patient", "text", "rule"),
     [
@@ -590,7 +684,7 @@ def test_a_high_finding_is_marked_once_for_a_vet_and_replaced_for_an_owner(recor
         ({"species": "rabbit", "weight_kg": 2}, "Induce vomiting with warm water.", "emesis-impossible"),
         (DOG, "Make him vomit right away after the drain cleaner.", "emesis-contraindicated"),
         (DOG, WAITS, "emergency-delayed"),
-        (DOG, "Use two tablespoons of table salt in water to make your dog vomit.", "toxin-salt"),
+        (DOG, "Use two tablespoons of table salt in water to make your dog vomit.", "no-salt-to-make-vomit"),
         (DOG, "After the tea tree oil you can wait and see.", "toxin-tea-tree-oil"),
         (DOG, "After the brodifacoum you can wait and see.", "toxin-anticoagulant-rodenticide"),
     ],
