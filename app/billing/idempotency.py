@@ -6,15 +6,14 @@ import hmac
 import os
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from uuid import UUID
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.base.errors import IdempotencyKeyReused, Invalid
 from app.base.record import record
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 KEY_LENGTH_MAX = 255
 HEADER = "Idempotency-Key"
@@ -36,7 +35,7 @@ class Claim:
     def seal(self, answer: bytes) -> bytes:
         """The answer, unreadable without the caller's own keys."""
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + ChaCha20Poly1305(self._sealing_key).encrypt(nonce, answer, self.key_digest)
+        return nonce + self._cipher().encrypt(nonce, answer, self.key_digest)
 
     def open(self, sealed: bytes) -> bytes:
         """What `seal` was given.
@@ -44,14 +43,19 @@ class Claim:
         Raises:
             IdempotencyKeyReused: it was sealed for another API key of the same account.
         """
+        from cryptography.exceptions import InvalidTag
+
         try:
-            return ChaCha20Poly1305(self._sealing_key).decrypt(
-                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self.key_digest
-            )
+            return self._cipher().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self.key_digest)
         except InvalidTag:
             raise IdempotencyKeyReused(
                 "This Idempotency-Key was used with another API key; use a new one.", param=HEADER
             ) from None
+
+    def _cipher(self) -> ChaCha20Poly1305:
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+        return ChaCha20Poly1305(self._sealing_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,10 @@ def claim(idempotency_key: str, api_key: str, request: bytes, pepper: bytes) -> 
     """
     if not 0 < len(idempotency_key) <= KEY_LENGTH_MAX or not all("!" <= c <= "~" for c in idempotency_key):
         raise Invalid("An Idempotency-Key is 1 to 255 visible ASCII characters.", param=HEADER)
+    # 7 MB of a worker that only calls with such a key need.
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     key = idempotency_key.encode()
     # The length in front keeps "ab" + "c" and "a" + "bc" apart.
     secret = len(key).to_bytes(2) + key + api_key.encode()
