@@ -505,6 +505,12 @@ _EVENTS = frozenset(
 _SUPPOSED = frozenset(("if", "can", "could", "would", "should", "is", "are", "may", "what", "how"))
 _ABOUT = frozenset(("about", "approx", "around", "roughly", "maybe", "~", "(", "probably", "almost", "nearly"))
 _AT_HAND = frozenset(("have", "has", "using", "stock", "only", "comes", "come", "with", "got", "are"))
+_ROLL_UNITS = frozenset(("kg", "lb", "st", "g", "oz"))
+_ROLL_JOINTS = frozenset(("(", ",", ":", "is", "at", "weighs", "about", "="))
+_NO_NAMES = vocabulary(
+    "weight weighing weighs wt now today dog dogs cat cats male female first second one two one's mine about approx "
+    "was current last ideal body total from to at and then give gave the my our his her it she he they both each around"
+)
 _ALL_OF = frozenset(("both", "shared", "all"))
 _LEVELS = frozenset(("level", "levels", "trough", "concentration"))
 _STRENGTH_MIN = 20
@@ -512,7 +518,7 @@ _STRENGTH_MIN = 20
 _COATS = vocabulary("brown point tabby burmese siamese lab labrador labradoodle poodle coat coated colored roan merle")
 _EITHER = frozenset(("or", "vs", "versus", "oder", "ou", "o"))
 _CHOICE_GAP_MAX = 8
-_JOINED = frozenset(("and", "my", "our", "the", "a", "his", "her", "their", "other"))
+_JOINED = frozenset(("and", ",", "my", "our", "the", "a", "his", "her", "their", "other"))
 _TURNS = frozenset((",", "and", "now", "but", ";", "can", "could", "may", "should", "ok", "safe"))
 _HAD_REACH = 6
 _BARE = frozenset(("take", "taking", "have", "having", "get", "getting"))
@@ -753,6 +759,7 @@ class _Reader:
         self.owners: list[tuple[int, int, int]] = []
         self.owner_starts: list[int] = []
         self.needs: list[Json] = []
+        self.rolled: set[int] = set()
         self.names = {folded(name): (name, species) for name, species in (names or {}).items()}
 
     def span(self, start: int, end: int) -> Span:
@@ -764,6 +771,8 @@ class _Reader:
         self._collect()
         if self.animals or self.figures or self.details:
             self._animals()
+        if len(self.figures) > 1:
+            self._roll()
         if self.names:
             self._called()
         if self.substances and self.figures:
@@ -946,8 +955,17 @@ class _Reader:
         return hit is not None and any(term.kind in ("drug", "toxin", "product", "class") for term in hit[0])
 
     def _is_called_so(self, term: Term, place: int, end: int) -> bool:
-        """`Rex, labrador 30 kg`: a name, where the sentence speaks of an animal of another kind."""
-        return self._said(place, end).istitle() and any(
+        """`Rex, labrador 30 kg`, `Rex 12 kg and Luna 8 kg`: a name, where another kind or another name is beside it."""
+        if not self._said(place, end).istitle():
+            return False
+        last = len(self.words) - 2
+        if any(
+            at != place and self.words[at + 1][0].isdigit() and self.words[at + 2] in _ROLL_UNITS
+            and self.words[at] not in self.known.root and self._said(at, at + 1).istitle()
+            for at in range(max(0, place - _NEARBY), min(last, end + _NEARBY))
+        ):  # fmt: skip
+            return True
+        return any(
             other.kind in ("species", "breed") and (other.more if other.kind == "breed" else other.value) != term.more
             for at in range(max(0, place - _NEARBY), min(len(self.words), end + _NEARBY))
             if not place <= at < end
@@ -1091,6 +1109,62 @@ class _Reader:
         known = self.known.root.get(words[end]) is not None and words[end] not in COMMON_BREED_WORDS
         return end if said[:1].isupper() and not said.isupper() and said.isalpha() and not known else None
 
+    def _roll(self) -> None:
+        """`Milo 4 kg and Otis 6 kg`: two names, each with a weight, are two animals of the kind that is spoken of."""
+        named = [(name, found) for found in self.figures if (name := self._named_before(found)) is not None]
+        if len({self.words[name] for name, _ in named}) < 2:
+            return
+        for name, found in named:
+            said = self._said(name, name + 1)
+            owner = self._rolled_draft(said, name, found)
+            if owner is None:
+                continue
+            draft = self.drafts[owner]
+            draft.several = False
+            if "weight" not in draft.facts:
+                draft.facts |= {"name": said, "weight": (found.value, found.unit)}
+                draft.places |= {"name": (name, name + 1), "weight": (found.start, found.end)}
+                self.rolled |= {name, found.start}
+                self.names[self.words[name]] = said, draft.facts.get("species")
+
+    def _rolled_draft(self, said: str, name: int, found: Figure) -> int | None:
+        """The animal of that name: the one that has it, the nameless one beside, or one more of the kind spoken of."""
+        drafts = self.drafts
+        known = next((at for at, draft in enumerate(drafts) if draft.facts.get("name") == said), None)
+        if known is not None:
+            return known
+        beside = bisect_left(self.owner_starts, found.end)
+        if self.owner_starts[beside : beside + 1] == [found.end]:
+            owner = self.owners[beside][2]
+            if "name" not in drafts[owner].facts:
+                return owner  # `Max 12 kg dog, Luna 4 kg cat`
+        kind = 0 if drafts else None
+        if len({draft.facts.get("species") for draft in drafts}) > 1:
+            ahead = bisect_left(self.owner_starts, name) - 1
+            if ahead < 0 or self.sentences[self.owner_starts[ahead]] != self.sentences[name]:
+                return None
+            kind = self.owners[ahead][2]
+        if kind is not None and "name" not in drafts[kind].facts:
+            return kind
+        shared = ("species", "breed") if kind is not None else ()
+        of = drafts[kind] if kind is not None else _Draft([], {}, {})
+        facts = {key: of.facts[key] for key in shared if key in of.facts}
+        drafts.append(_Draft([], facts, {key: of.places[key] for key in facts}))
+        return len(drafts) - 1
+
+    def _named_before(self, found: Figure) -> int | None:
+        """Where the name stands that a weight follows: `Milo 4 kg`, `Bella (30 kg)`, `Max is 5 kg`."""
+        if found.unit not in _ROLL_UNITS or found.per or found.top != found.value:
+            return None
+        place = found.start - 1
+        while place >= 0 and self.words[place] in _ROLL_JOINTS:
+            place -= 1
+        if place < 0 or (self.words[place] in self.known.root and self.words[place] not in COMMON_BREED_WORDS):
+            return None
+        said = self._said(place, place + 1)
+        named = said[:1].isupper() and not said.isupper() and said.isalpha() and self.words[place] not in _NO_NAMES
+        return place if named else None
+
     def _called(self) -> None:
         """The animals whose names are known already, wherever the text calls them."""
         words = self.words
@@ -1159,7 +1233,7 @@ class _Reader:
         """Weights, ages, sexes and states, each to its animal."""
         taken = {start for start, _, _ in self.measured}
         for found in self.figures:
-            if found.start in taken:
+            if found.start in taken or found.start in self.rolled:
                 continue
             if found.dimension == "mass" and not found.per and self._is_weight(found):
                 if found.top != found.value:
@@ -1750,7 +1824,8 @@ class _Reader:
         while last is not None and at > 0 and self.owners[at][2] == last:
             _, end, before = self.owners[at - 1]
             between = self.words[end : self.owners[at][0]]
-            if "and" not in between or not self._is_joined(end, self.owners[at][0]) or before in eaters:
+            listed = "and" in between or {self.owners[at - 1][0], self.owners[at][0]} <= self.rolled
+            if not listed or not self._is_joined(end, self.owners[at][0]) or before in eaters:
                 break
             eaters.insert(0, before)
             last, at = before, at - 1

@@ -657,3 +657,47 @@ def test_what_was_eaten_years_ago_is_history(text: str, happened: bool, records:
 )
 def test_food_prey_and_names_are_no_patients(text: str, species: list[str], records: Records) -> None:
     assert [animal.species for animal in read(text, records).animals] == species
+
+
+@pytest.mark.parametrize(
+    ("text", "animals"),
+    [
+        ("my two cats Milo 4kg and Otis 6 kg need meloxicam", [("Milo", "cat", "4"), ("Otis", "cat", "6")]),
+        ("Rex 12 kg and Luna 8 kg ate raisins", [("Rex", None, "12"), ("Luna", None, "8")]),
+        ("Two dogs: Bella (30 kg) and Max (5 kg)", [("Bella", "dog", "30"), ("Max", "dog", "5")]),
+        ("Milo is 4 kg and Otis is 6 kg, both cats", [("Milo", "cat", "4"), ("Otis", "cat", "6")]),
+        ("Max 12 kg dog, Luna 4 kg cat", [("Max", "dog", "12"), ("Luna", "cat", "4")]),
+        (
+            "My dogs, Max 12 kg and Luna 30 kg, and my cat Pim 4 kg",
+            [("Max", "dog", "12"), ("Pim", "cat", "4"), ("Luna", "dog", "30")],
+        ),
+        ("our rabbit Bo 2 kg was 2.4 kg last week", [(None, "rabbit", None)]),
+        ("my dog Rex 12 kg, Rex 12 kg", [("Rex", "dog", "12")]),
+    ],
+)
+def test_names_with_weights_are_animals_of_their_own(
+    records: Records, text: str, animals: list[tuple[str, str | None, str | None]]
+) -> None:
+    found = [
+        (one.name, one.species, None if one.weight_kg is None else str(one.weight_kg))
+        for one in read(text, records).animals
+    ]
+    assert found == animals
+
+
+@pytest.mark.parametrize(
+    ("text", "eaters"),
+    [
+        ("Milo 4 kg and Otis 6 kg are my cats. Otis ate a lily", ["Otis"]),
+        ("my two cats Milo 4kg and Otis 6 kg both chewed a lily", ["Milo", "Otis"]),
+        ("Max 12 kg dog, Luna 4 kg cat, Max ate chocolate", ["Max"]),
+    ],
+)
+def test_who_ate_it_is_known_by_name(records: Records, text: str, eaters: list[str]) -> None:
+    found = read(text, records)
+    assert sorted({str(found.animals[one.animal].name) for one in found.exposures if one.animal is not None}) == eaters
+
+
+def test_a_list_of_names_shares_what_follows(records: Records) -> None:
+    found = read("our puppies Ann 900 g, Bob 1 kg, Cy 1.1 kg need fenbendazole", records)
+    assert [found.animals[one.animal or 0].name for one in found.medications] == ["Ann", "Bob", "Cy"]
