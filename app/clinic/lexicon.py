@@ -285,7 +285,8 @@ for _kind, _listed in {
     "nibbled chomped "
     "snatched stole munched wolfed overdosed inhaled eats chews nibbling "
     "comio comido trago ingirio lamio bebio mange avale ingere leche bu gefressen fras gegessen geschluckt "
-    "verschluckt geleckt getrunken comeu engoliu ingeriu lambeu bebeu",
+    "verschluckt geleckt abgeleckt aufgeleckt geschleckt abgeschleckt aufgefressen gefuttert getrunken comeu engoliu "
+    "ingeriu lambeu bebeu mastigou mastico tragado lamido bebido ingerido croque lape",
     "eat": "eat eating swallow swallowing ingest ingesting chew lick drink consume eating ingestion exposure "
     "comer manger fressen essen",
     "gave": "gave given administered applied dosed injected treated received dio administre donne gegeben deu put",
@@ -307,7 +308,7 @@ _PHRASES: dict[str, str] = {
     "got a hold of": "ate", "got at": "ate", "helped himself to": "ate", "helped herself to": "ate",
     "may have had": "ate", "has had": "ate", "had some": "ate", "just had": "ate", "exposed to": "ate",
     "ha comido": "ate", "a mange": "ate", "hat gefressen": "ate", "\u5403\u4e86": "ate", "\u8bef\u98df": "ate",
-    "\u541e\u4e86": "ate",
+    "\u541e\u4e86": "ate", "\u8214\u4e86": "ate", "\u559d\u4e86": "ate", "\u5403\u6389": "ate", "\u5403\u5230": "ate",
     "used to take": "stopped", "used to be on": "stopped", "used to get": "stopped", "was on": "stopped",
     "was taking": "stopped", "were on": "stopped", "had been on": "stopped", "no longer on": "stopped",
     "no longer takes": "stopped", "no longer taking": "stopped", "came off": "stopped", "in the past": "stopped",

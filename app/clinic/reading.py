@@ -424,7 +424,7 @@ _ITS_OWN = vocabulary("a an my our the his her their your pet and or & , this th
 _EATERS = vocabulary("dog dogs puppy puppies pup pups cat cats kitten kittens kitty")
 _MEATS = vocabulary("chicken turkey duck goose lamb rabbit goat quail mutton veal")
 _HELPINGS_MAX = 5
-_IS = frozenset(("is", "weighs", "=", ":"))
+_BEHIND = frozenset(("is", "weighs", "=", ":", "de", "von", "com", "con", "of", "pesa", "pese", "wiegt"))
 _ON = frozenset(("on", "taking", "takes", "receiving"))
 _FORMS = vocabulary(
     "transdermal oral iv im sc sq po topical injectable injection tablet tablets capsule capsules liquid gel ointment "
@@ -521,6 +521,8 @@ _CHOICE_GAP_MAX = 8
 _JOINED = frozenset(("and", ",", "my", "our", "the", "a", "his", "her", "their", "other"))
 _TURNS = frozenset((",", "and", "now", "but", ";", "can", "could", "may", "should", "ok", "safe"))
 _HAD_REACH = 6
+_HAD_BY = frozenset(("had", "has", "have", "having", "got"))
+_PUT_INTO = frozenset(("in", "into", "per", "each", "with"))
 _BARE = frozenset(("take", "taking", "have", "having", "get", "getting"))
 
 
@@ -1199,8 +1201,8 @@ class _Reader:
         """The animal that a detail at `place` belongs to: the noun right after it, else the one before it."""
         words, sentence = self.words, self.sentences[place]
         following = bisect_left(self.owner_starts, end)
-        if following and words[place - 1] in _IS and self.owners[following - 1][1] == place - 1:
-            return self.owners[following - 1][2]  # `cat is 8 pounds dog 40`
+        if following and words[place - 1] in _BEHIND and self.owners[following - 1][1] == place - 1:
+            return self.owners[following - 1][2]  # `cat is 8 pounds dog 40`, `gata de 3 kilos`
         if following < len(self.owners):
             start, _, owner = self.owners[following]
             if start - end <= 4 and self.sentences[start] == sentence and not _apart(words[end:start]):
@@ -1450,8 +1452,10 @@ class _Reader:
             elif best is not None and best[2] == "ask":
                 continue
             elif place < mention.start:
-                if self.words[place] in ("had", "has", "have", "having", "got") and mention.start - end > _HAD_REACH:
-                    continue
+                if self.words[place] in _HAD_BY and (
+                    mention.start - end > _HAD_REACH or self.words[mention.start - 1] in ("is", "are")
+                ):
+                    continue  # `has a rash, is ivermectin ok`
                 if best is None or not _weaker(kind, best[2]) or _turns(self.words[best[1] : place]):
                     best = (place, end, kind)
             elif best is None and not self._rules_another(end, mention):
@@ -1915,8 +1919,9 @@ class _Reader:
             elif one.dimension == "percent":
                 changes["strength"] = (one.value, "%")
             elif one.dimension == "volume":
-                if self.words[one.end : one.end + 1] in (["bag"], ["bags"]):
-                    continue  # of the fluid that it is put into
+                bag = self.words[one.end : one.end + 1] in (["bag"], ["bags"])
+                if bag or (not one.per and self.words[max(0, one.start - 1)] in _PUT_INTO):
+                    continue  # of the fluid that something is put into
                 millilitres = units.convert(one.value, one.unit, "mL")
                 if one.per:
                     changes |= {"amount": one.value, "amount_max": one.top, "unit": one.unit, "per": one.per}

@@ -701,3 +701,32 @@ def test_who_ate_it_is_known_by_name(records: Records, text: str, eaters: list[s
 def test_a_list_of_names_shares_what_follows(records: Records) -> None:
     found = read("our puppies Ann 900 g, Bob 1 kg, Cy 1.1 kg need fenbendazole", records)
     assert [found.animals[one.animal or 0].name for one in found.medications] == ["Ann", "Bob", "Cy"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mi gata de 3 kilos lamió la pipeta del perro y está temblando",
+        "ma chatte de 3 kg a léché la pipette du chien",
+        "meine katze von 3 kg hat das spot-on vom hund abgeleckt",
+        "minha gata de 3 kg lambeu a pipeta do cachorro",
+        "我的猫3公斤舔了狗的驱虫滴剂",
+    ],
+)
+def test_a_cat_that_licked_the_dogs_spot_on_met_permethrin(records: Records, text: str) -> None:
+    found = read(text, records)
+    assert [(one.species, str(one.weight_kg)) for one in found.animals][:1] == [("cat", "3")]
+    assert [(one.substance, one.status, one.animal) for one in found.exposures] == [("permethrin", "happened", 0)]
+
+
+def test_what_it_has_is_not_what_is_asked_about(records: Records) -> None:
+    found = read("my guinea pig has crusty skin, scratching, is ivermectin horse paste ok", records)
+    assert {one.status for one in found.exposures} == {"asked"}
+
+
+def test_the_fluid_that_something_is_put_into_is_no_dose(records: Records) -> None:
+    found = read("20kg dog K 2.6 need KCl in 1L LRS at 60 ml/h", records)
+    assert [(one.drugs, one.volume_ml, one.amount) for one in found.medications] == [
+        (("potassium chloride",), None, None),
+        (("lactated ringers",), None, None),
+    ]
