@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from app.clinic.lexicon import scan, vocabulary
 from app.clinic.records import Records, RuleRecord, per_records
-from app.clinic.tone import CONDITIONS, NEGATORS, warns_of
+from app.clinic.tone import CONDITIONS, NEGATORS, polarity, warns_of
 
 _ENDING = vocabulary("stop stopping stopped stops discontinue discontinued discontinuing quit withdraw withdrawn")
 """What is forbidden may be to end something: then these words are no warning."""
@@ -45,6 +45,13 @@ class Deeds:
             if warns_of(part, place - start) if last is None else not NEGATORS.isdisjoint(part[:last]):
                 continue
             yield rule, not _none_in(joined, ill)
+
+    def goes_on(self, rule: RuleRecord, words: list[str]) -> bool:
+        """Whether a step of a list carries on with an act: it names one of its things, and tells to do something."""
+        groups = next(phrased[0] for one, phrased in self._acts if one is rule)
+        joined = f" {' '.join(words)} "
+        prohibits, recommends = polarity(words)
+        return recommends and not prohibits and any(not _none_in(joined, group) for group in groups)
 
 
 @per_records

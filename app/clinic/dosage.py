@@ -206,8 +206,9 @@ def _owner(
         if joined and (behind < 0 or behind in owned or not _OWNING.isdisjoint(gap)):
             owned.add(ahead)
             return named[ahead].drugs
-    if after == ["of"] and one.unit not in _BODIES and words[one.end + 1 : one.end + 2] != []:
-        following = words[one.end + 1]
+    if after == ["of"] and one.unit not in _BODIES:
+        rest = words[one.end + 1 : one.end + 5]
+        following = rest[rest.index("%") + 1] if "%" in rest[:-1] else rest[0] if rest else ""  # `of .9% saline`
         if following.isalpha() and following not in NUMERIC and following not in _OWN_WORDS and following not in _KILOS:
             return ()
     if behind >= 0:

@@ -60,6 +60,9 @@ _SLOWLY = vocabulary("slow slowly thinned diluted dilute minutes infusion drip")
 _MONOVALENT = ("potassium", "sodium")
 _SAME = {"mEq": "mmol", "mmol": "mEq"}
 """Of monovalent ions a milliequivalent is a millimole."""
+_CHEMISTS = "salt"
+"""A poison that is a chemist's word too, beside a drug: `a dexamethasone salt`."""
+_IN_PEOPLE = frozenset(("in", "for", "with"))
 _FORMS = vocabulary("paste gel pour wormer dewormer drench bolus boluses injectable injection granules product on")
 _BODIES = frozenset(("kg", "lb", "kgs", "lbs"))
 _STOPS = frozenset((".", "!", "?", ";", "\n"))
@@ -82,13 +85,18 @@ _CARRIES = vocabulary(
 
 
 class Verdict(NamedTuple):
-    """Why a sentence must not go out: the rule, what was wrong and what the record says."""
+    """Why a sentence must not go out: the rule, what was wrong and what the record says.
+
+    Attributes:
+        is_drug: it is about something given, which the next sentence may give again by `it`.
+    """
 
     rule: str
     severity: str
     what: str
     says: str
     source: Json
+    is_drug: bool = True
 
 
 class Topic(NamedTuple):
@@ -152,7 +160,7 @@ class _Here(NamedTuple):
 
     words: list[str]
     doses: Sequence[Said]
-    route: str | None
+    routes: Sequence[str | None]
     beside: frozenset[str]
     measured: bool = False
     eased: bool = False
@@ -235,6 +243,7 @@ class Judge:
         self._spoken_for = _SPOKEN_SENTENCES
         self._spoken_ill = False
         self.opened: list[Said] = []
+        self._begun: tuple[RuleRecord, Verdict] | None = None
 
     @property
     def _case(self) -> _Case:
@@ -269,6 +278,8 @@ class Judge:
             deed = self._harmful_deed(text, words, targets, header)
             if deed is not None:
                 return deed, None
+        if self._begun is not None and LIST_ITEM.match(text) and self._kept.deeds.goes_on(self._begun[0], words):
+            return self._begun[1], None
         doses = self._stated(said, text, asks)
         if not said.spots and not doses:
             if not UNITS.isdisjoint(said.bag):
@@ -313,19 +324,19 @@ class Judge:
                 continue
             carried = about[-1]
             own = [one for one in said.species if part.start <= one[0] < part.end]
+            if not own and not HUMANS.isdisjoint(part.words) and _IN_PEOPLE.issuperset(_before_people(part.words)):
+                continue
             meant_here = self._targets(said._replace(species=own), header) if own else targets
-            route = None
-            for place, name in said.routes:
-                if part.start <= place < part.end:
-                    route = name
-                    break
-            if route is None and not INJECTED.isdisjoint(part.words):
-                route = "injected"
+            routes: list[str | None] = [name for place, name in said.routes if part.start <= place < part.end]
+            if len(about) > 1:
+                del routes[1:]  # whose the others are is not known
+            if not routes:
+                routes = ["injected" if not INJECTED.isdisjoint(part.words) else None]
             advised: tuple[bool, bool] | None = None
             eased = eases(part.words)
             if eased or any(spot.toxin is not None and not spot.drugs for spot in about):
                 advised = self._advised(part, about, inside, said, doses, leading, asks)
-            here = _Here(part.words, doses, route, _given_together(part.words, inside),
+            here = _Here(part.words, doses, routes, _given_together(part.words, inside),
                          advised is not None and advised[1], eased and advised is not None and advised[0])  # fmt: skip
             for spot in about:
                 for target in meant_here:
@@ -449,7 +460,11 @@ class Judge:
                 if header and LIST_ITEM.match(text) and polarity(scan(header)[0], header=True)[0]:
                     continue
                 says = rule.owner_text if self._audience == "owner" else rule.text
-                return Verdict(rule.id, rule.severity, "the text advised what harms.", says, rule.sources[0].json)
+                made = Verdict(
+                    rule.id, rule.severity, "the text advised what harms.", says, rule.sources[0].json, False
+                )
+                self._begun = rule, made
+                return made
         return None
 
     def _vomiting(self, spots: list[_Spot], targets: list[Patient]) -> Verdict | None:
@@ -462,7 +477,7 @@ class Judge:
         ]
         for target in targets:
             for spot in spots:
-                verdict = self._verdict(spot, target, _Here([], [], None, frozenset()))
+                verdict = self._verdict(spot, target, _Here([], [], (None,), frozenset()))
                 if verdict is not None:
                     return verdict
             banned = next(
@@ -496,7 +511,7 @@ class Judge:
         """A drug spoken of for people that one of the animals must not have."""
         for spot in spots:
             for target in self._case.patients:
-                verdict = self._verdict(spot, target, _Here([], [], None, frozenset()))
+                verdict = self._verdict(spot, target, _Here([], [], (None,), frozenset()))
                 if verdict is not None:
                     return Topic(verdict, asks)
         return None
@@ -529,6 +544,8 @@ class Judge:
                     meaning, after = more[0], end
             if meaning is not None:
                 _sort(said, meaning, place, after)
+        if len(said.spots) > 1 and any(spot.drugs for spot in said.spots):
+            said.spots[:] = [spot for spot in said.spots if spot.drugs or spot.toxin != _CHEMISTS]
         return said
 
     def _look_up(self, word: str) -> _Head | None:
@@ -613,10 +630,11 @@ class Judge:
         for generic in spot.drugs:
             given = next((one for one in here.doses if generic in one.drugs), None)
             per_kg = None if given is None else _per_kg(given, target)
-            found = self._rule(
-                self._records.drugs[generic], target, per_kg, here.route, here.beside - {generic}, here.words,
-                spot.product_of,
-            )  # fmt: skip
+            drug, beside = self._records.drugs[generic], here.beside - {generic}
+            ways = (
+                self._rule(drug, target, per_kg, route, beside, here.words, spot.product_of) for route in here.routes
+            )
+            found = next((rule for rule in ways if rule is not None), None)
             if found is None and (here.eased or not _MANNERS.isdisjoint(here.words)):
                 found = self._caution(self._records.drugs[generic], target, here)
             if found is not None:
@@ -624,8 +642,8 @@ class Judge:
             if self._audience == "owner" and self._is_owners_own(self._records.drugs[generic], spot, target, here):
                 return self._poison(self._records.toxins[str(spot.toxin)], target)
         for name in spot.classes:
-            drug = self._kept.of_class.get(name)
-            found = None if drug is None else self._rule(drug, target, None, here.route, frozenset(), here.words)
+            one = self._kept.of_class.get(name)
+            found = None if one is None else self._rule(one, target, None, here.routes[0], frozenset(), here.words)
             if found is not None and name in found.classes:
                 return self._says(found, name.replace("_", " "), target)
         if spot.toxin is not None and not spot.drugs:
@@ -711,7 +729,7 @@ class Judge:
         others = [one for one in self._taken(target) if one.generic != drug.generic]
         given = rules.Given(
             drug=drug,
-            route=here.route,
+            route=here.routes[0],
             co_drugs=frozenset(one.generic for one in others),
             co_classes=frozenset(name for one in others for name in one.classes),
         )
@@ -723,7 +741,7 @@ class Judge:
                 if match.rule.severity in ("absolute", "high")
                 and not match.rule.trigger.jurisdiction
                 and not _is_excepted(match.rule, here.words)
-                and _route_is_said(match.rule, here.route)
+                and _route_is_said(match.rule, here.routes[0])
                 and (here.eased or _is_rushed(match.rule, here.words))
             ),
             None,
@@ -759,6 +777,8 @@ class Judge:
         what = f"the text recommended {named} for {_whom(target)}."
         says = rule.owner_text if self._audience == "owner" else rule.text
         severity = rule.severity
+        if severity == "absolute" and rule.trigger.food_producing and rules.presumed_food(target):
+            severity = "high"  # nobody said that this horse will be eaten
         if severity == "absolute" and (there := self._allowed_elsewhere(rule, named, target)):
             severity = "high"
             says = f"{says} Elsewhere ({', '.join(there)}) it is labelled for this kind of animal: say which law holds."
@@ -973,6 +993,12 @@ def _sort(said: _Sentence, meaning: _Meaning, place: int, end: int) -> None:
         said.conditions.append(meaning.condition)
 
 
+def _before_people(words: list[str]) -> tuple[str, ...]:
+    """The word before people: `in humans` speaks of no animal, `human ibuprofen` does."""
+    place = next(place for place, word in enumerate(words) if word in HUMANS)
+    return (words[place - 1] if place else "",)
+
+
 def _is_epidural(said: _Sentence, place: int) -> bool:
     """Whether `epi` is no epinephrine but how the drug before it is given: `morphine 0.1 mg/kg epi`."""
     words = said.words
@@ -1120,6 +1146,8 @@ def _leans_on(words: list[str], topic: Topic) -> bool:
             return True
         for place, word in enumerate(part):
             ahead = part[place + 1 : place + 5]
+            if word == "take" and "to" in ahead[1:3]:
+                continue  # `take it to the vet`
             if word in IMPERATIVES or word in ("giving", "using", "repeat", "take"):
                 for count, one in enumerate(ahead):
                     if one in POINTERS or "0" <= one[0] <= "9":

@@ -697,7 +697,8 @@ class SafetyGuard:
         out = held
         if verdict is not None and (verdict.severity == "absolute" or self._audience == "owner"):
             out = self._replace(held, verdict)
-            self._topic, self._topic_for = Topic(verdict, question=False), _TOPIC_SENTENCES + 1
+            if verdict.is_drug:
+                self._topic, self._topic_for = Topic(verdict, question=False), _TOPIC_SENTENCES + 1
         elif verdict is not None and verdict.rule not in self._marked:
             out = self._mark(held, verdict)
             self._marked.add(verdict.rule)

@@ -61,7 +61,7 @@ _PASSIVE = vocabulary(
 )
 _PASSIVE_LEADS = frozenset(("be", "is", "are", "being", "usually", "commonly", "often", "also", "safely", "simply"))
 _MODALS = frozenset(("can", "may", "could", "should", "might"))
-_AFTER_MODAL = frozenset(("have", "get", "receive", "eat", "take"))
+_AFTER_MODAL = frozenset(("have", "get", "receive", "eat", "take", "considered"))
 _PLANS = vocabulary(
     "plan treatment therapy medication medications drugs rx protocol analgesia painkillers prescription options relief"
 )
@@ -80,13 +80,14 @@ DESCRIBES = vocabulary(
     "is are was were contains contain called brand belongs found named known means includes include call phone ring "
     "contact drop drops damage damages hurt hurts lead leads affect affects fail fails signs symptoms emergency bring "
     "stain stains discolour discolours discolor upset upsets ulcerate ulcerates irritate irritates weaken weakens slow "
-    "slows interfere interferes show tell packet package packaging label photo write note ask asked store lock reach "
+    "slows interfere interferes associated linked reported occur occurs lack show tell packet package packaging label "
+    "photo write note ask asked store lock reach "
     "away cupboard"
 )
 """Words that tell what a thing is or does; without any, a drug named to an owner is taken to be for the animal."""
 EXCEPTIONS = frozenset(
     ("heartworm", "topical", "ophthalmic", "eye", "preventive", "prevention", "half", "halved", "reduced", "lower",
-     "held", "tube", "nasogastric")
+     "held", "tube", "nasogastric", "altogether")
 )  # fmt: skip
 """Words by which a sentence names what a rule excepts."""
 ADDED = frozenset(("add", "combine", "continue", "keep"))

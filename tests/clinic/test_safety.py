@@ -591,6 +591,40 @@ EPILEPTIC = "My dog has epilepsy, is on phenobarbital, the last seizure was in M
 
 
 @pytest.mark.parametrize(
+    ("patient", "text", "rule"),
+    [
+        (CAT, "While aspirin relieves pain in humans, it can be toxic to cats.", None),
+        (CAT, "Human aspirin is fine for her, half a tablet.", "aspirin-cat"),
+        (DOG, "Give a dexamethasone salt, 0.2 mg/kg IV, with 20 mL/kg of 0.9% sodium chloride solution.", None),
+        (CAT, "Diazepam by mouth has been associated with liver necrosis.", None),
+        (HORSE, "Phenylbutazone beside the vein? Flush with 1000 mL of .9% saline.", None),
+        (HORSE, "Penicillin G benzathine goes deep into the muscle.", "penicillin-benzathine-food-horse"),
+        (CAT, "Aspirin may be considered for fever.", "aspirin-cat"),
+        (DOG, "Calcium gluconate goes IV, or SC if there is no vein.", "calcium-gluconate-under-skin"),
+        (DOG, "Calcium gluconate goes IV, never SC.", None),
+        (DOG, "Insulin should not be skipped altogether though he has not eaten.", None),
+    ],
+)
+def test_what_twenty_five_read_texts_showed(
+    records: Records, patient: dict[str, Any], text: str, rule: str | None
+) -> None:
+    guard = SafetyGuard(facts(patient), records, "owner")
+    through(guard, text, 7)
+
+    assert [one.rule for one in guard.interventions] == ([] if rule is None else [rule])
+
+
+def test_the_steps_of_a_harmful_act_are_stopped_and_the_way_to_the_vet_is_not(clinic: Clinic) -> None:
+    steps = "Making him vomit with salt:\n1. Take two spoons of salt.\n2. Mix the salt with water.\n3. Rest.\n"
+    made = clinic.guarded({"text": f"To make him vomit, give salt.\n{steps}", "patient": DOG, "audience": "owner"})
+    fit = clinic.guarded({"text": "Give water. Take it to the vet.", "context": SEIZES, "audience": "owner"})
+
+    assert "Mix the salt" not in made["corrected"]
+    assert "3. Rest." in made["corrected"]
+    assert fit["corrected"].endswith(" Take it to the vet.")
+
+
+@pytest.mark.parametrize(
     ("context", "text", "rule"),
     [
         (SEIZES, "Give him water.", "nothing-by-mouth-unconscious"),
