@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -159,6 +160,13 @@ def _of_drug(
     if chosen and not matching:
         page.not_checked.append({"text": question.indication, "why": "no_record_for_indication"})
         matching = chosen
+    if question.indication is None:
+        for record in _far_above(matching):
+            if any(_about(record, illness) for illness in patient.conditions):
+                continue
+            text = f"{drug.generic} for {record.indication}, ten times the other doses or more: name the use to see it"
+            page.not_checked.append({"text": text, "why": "indication_needed"})
+            matching.remove(record)
     weight_kg = _weight(patient, question, page)
     taken = [other for line in patient.medications for written in read_line(line, records) for other in written.drugs]
     rows: list[Json] = []
@@ -180,6 +188,21 @@ def _of_drug(
     if question.per_kg is not None:
         _own_figure(question.per_kg, drug, matching, patient, page)
     return rows
+
+
+def _far_above(records: Sequence[DoseRecord]) -> list[DoseRecord]:
+    """Those of a special use whose figure no one may take for the usual one."""
+    return [
+        one
+        for one in records
+        if one.apart and (usual := [row.dose.max for row in records if not row.apart and _is_like(row, one)])
+        and one.dose.min >= 10 * max(usual)
+    ]  # fmt: skip
+
+
+def _is_like(one: DoseRecord, other: DoseRecord) -> bool:
+    """Whether two figures can be compared as they stand."""
+    return (one.route, one.basis, one.per, one.dose.unit) == (other.route, other.basis, other.per, other.dose.unit)
 
 
 def _suits(record: DoseRecord, patient: Patient) -> bool:

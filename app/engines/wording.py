@@ -39,6 +39,7 @@ _WHY: Final = {
     "no_record_for_species": "nothing is on record for this species",
     "no_record_for_route": "no dose by this route is on record",
     "no_record_for_indication": "no dose for this use is on record",
+    "indication_needed": "only for that use",
     "no_toxin_record": "it is on record as a drug, not as a poison",
     "not_understood": "these words were not understood",
     "not_comparable": "the unit can't be compared with the record",

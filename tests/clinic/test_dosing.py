@@ -585,3 +585,21 @@ def test_a_margin_that_is_narrow_in_cats_is_no_rabbits_concern(clinic: Clinic, s
     answer = clinic.dose({"drug": "meloxicam", "patient": {"species": species, "weight_kg": 3}})
 
     assert bool(answer["narrow"]) == told
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({}, False),
+        ({"indication": "generalised demodicosis"}, True),
+        ({"patient": {"species": "dog", "weight_kg": 20, "conditions": ["demodicosis"]}}, True),
+    ],
+)
+def test_a_dose_ten_times_the_usual_one_is_only_shown_for_its_use(
+    clinic: Clinic, more: dict[str, Any], shown: bool
+) -> None:
+    asked = {"patient": {"species": "dog", "weight_kg": 20}, "drug": "ivermectin", "route": "PO"}
+    answer = clinic.dose({**asked, **more})
+
+    assert ("ivermectin-dog-po-demodicosis" in rows(answer)) is shown
+    assert any(row["why"] == "indication_needed" for row in answer["not_checked"]) is not shown
