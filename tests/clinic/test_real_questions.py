@@ -182,7 +182,7 @@ ROWS: list[tuple[Audience, str, list[str], list[str]]] = [
     ("clinician", "nuflor for goat 45 kg?", ["1800 mg = 6 mL of 300 mg/mL", "none can be stated"], []),
     ("clinician", "draxxin dose 250 kg calf", ["2.5 mg/kg x 250 kg = 625 mg", "meat 18 days"], []),
     ("clinician", "sow 200kg penicillin g 300,000 iu/ml, how many ml at 40,000 iu/kg",
-     ["That is 6.1 times the highest", "4.4 mL of 300000 IU/mL", "26.66 mL"], []),
+     ["That is 2.7 times the highest", "4.4 mL of 300000 IU/mL", "26.66 mL"], []),
     ("clinician", "ivermectin pour on for dairy cows in milk allowed?", ["no ivermectin pour-on", "NOT ADVISED"], []),
     ("clinician", "baytril in layers", [CONTRAINDICATED + "enrofloxacin", "chicken"], ["mg/kg x"]),
     ("clinician", "calf scour 3 days old 40kg won't suck T 36.8", ["temperature 36.8 °C: LOW", "3 day old, 40 kg"],
