@@ -19,6 +19,20 @@ from app.storage.migrate import upgrade
 
 _numbers = count(1)
 
+# Files that take half a minute or more, most of it waiting for processes; the longest first.
+SLOW = [
+    *("test_cli.py", "storage/test_embedded.py", "reliability/test_short.py", "api/test_schema.py", "test_run.py"),
+    *("api/test_injection.py", "api/test_chat.py", "api/test_documents.py", "api/test_tools.py", "api/test_http.py"),
+    *("evaluation/test_evaluation.py", "media/test_hostile.py", "engines/test_builtin.py"),
+]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Side by side the slow files come first, so that no worker is left alone with one at the end."""
+    if hasattr(config, "workerinput"):
+        places = {Path(__file__).parent / name: place for place, name in enumerate(SLOW)}
+        items.sort(key=lambda item: places.get(item.path, len(SLOW)))
+
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:

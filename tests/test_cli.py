@@ -44,11 +44,37 @@ class Ran:
         return json.loads(self.out)
 
 
-@dataclass(frozen=True, slots=True)
+# Runs each command in a fork, so that what all of them import is imported once.
+FORKING = """
+import json, os, signal, sys, tempfile
+from app.cli import main
+nothing = os.open(os.devnull, os.O_RDONLY)
+for line in sys.stdin:
+    words, variables = json.loads(line)
+    files = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+    child = os.fork()
+    if not child:
+        signal.alarm(90)
+        os.environ.update(variables)
+        for number, file in enumerate((nothing, *(file.fileno() for file in files))):
+            os.dup2(file, number)
+        try:
+            main(words)
+        except SystemExit as end:
+            sys.stdout.flush()
+            os._exit(end.code or 0)  # without the second of taking apart what was imported
+    _, status = os.waitpid(child, 0)
+    texts = [os.pread(file.fileno(), 1_000_000, 0).decode() for file in files]
+    print(json.dumps([os.waitstatus_to_exitcode(status), *texts]), flush=True)
+"""
+
+
+@dataclass
 class Vetx:
     """A folder with a database, and the command over it."""
 
     folder: Path
+    _forking: subprocess.Popen[str] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -56,7 +82,22 @@ class Vetx:
         return {**kept, "PYTHONPATH": str(ROOT), "VETX_DATA_DIR": str(self.folder / "data")}
 
     def __call__(self, *words: str, **variables: str) -> Ran:
-        """Run `vetx` with these words."""
+        """Run `vetx` with these words, in a process of its own."""
+        if not hasattr(os, "fork"):
+            return self.from_the_start(*words, **variables)
+        if self._forking is None:
+            command = [sys.executable, "-c", FORKING]
+            pipe = subprocess.PIPE
+            self._forking = subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdin=pipe, stdout=pipe, text=True
+            )
+        assert self._forking.stdin is not None
+        assert self._forking.stdout is not None
+        print(json.dumps([words, variables]), file=self._forking.stdin, flush=True)
+        return Ran(*json.loads(self._forking.stdout.readline()))
+
+    def from_the_start(self, *words: str, **variables: str) -> Ran:
+        """The same, and as people start it."""
         done = subprocess.run(
             [sys.executable, "-m", "app.cli", *words],
             cwd=self.folder,
@@ -67,6 +108,11 @@ class Vetx:
             check=False,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
+
+    def close(self) -> None:
+        """No more commands."""
+        if self._forking is not None:
+            self._forking.communicate()
 
     def serve(self, *words: str) -> Server:
         """Start `vetx serve` on a free port."""
@@ -122,49 +168,14 @@ class Server:
         return self.process.wait(40)
 
 
-FORKING = """
-import json, os, sys, tempfile
-from app.cli import main
-for line in sys.stdin:
-    files = tempfile.TemporaryFile(), tempfile.TemporaryFile()
-    child = os.fork()
-    if not child:
-        for number, file in enumerate(files, 1):
-            os.dup2(file.fileno(), number)
-        try:
-            main(json.loads(line))
-        except SystemExit as end:
-            sys.stdout.flush()
-            os._exit(end.code)  # without the second of taking apart what was imported
-    _, status = os.waitpid(child, 0)
-    texts = [os.pread(file.fileno(), 1_000_000, 0).decode() for file in files]
-    print(json.dumps([os.waitstatus_to_exitcode(status), *texts]), flush=True)
-"""
-
-
-def in_turn(vetx: Vetx, commands: list[list[str]]) -> list[Ran]:
-    """Run several commands, each a process of its own; where processes fork, what they import is imported once."""
-    if not hasattr(os, "fork"):
-        return [vetx(*words) for words in commands]
-    done = subprocess.run(
-        [sys.executable, "-c", FORKING],
-        input="".join(json.dumps(words) + "\n" for words in commands),
-        cwd=vetx.folder,
-        env=vetx.environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    return [Ran(*json.loads(line)) for line in done.stdout.splitlines()]
-
-
 @pytest.fixture(scope="module")
 def vetx() -> Iterator[Vetx]:
     """A data folder that the embedded server may use, whoever runs the tests."""
     folder = Path(tempfile.mkdtemp(prefix="vetx-cli-"))
     folder.chmod(0o755)
-    yield Vetx(folder)
+    opened = Vetx(folder)
+    yield opened
+    opened.close()
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -378,7 +389,7 @@ def test_the_clinics_law_is_the_settings_where_the_option_names_none(vetx: Vetx)
 
 
 def test_doctor_says_what_is_well_and_how_to_mend_what_is_not(vetx: Vetx, first: Server) -> None:
-    well = vetx("doctor", "--json")
+    well = vetx.from_the_start("doctor", "--json")
     assert (well.code, well.json["ok"]) == (0, True)
     assert [check["name"] for check in well.json["checks"]] == ["data files", "vocabulary", "database", "upstreams"]
 
@@ -434,7 +445,8 @@ WRONG = [
 
 def test_what_is_wrong_is_said_on_one_line_of_stderr(vetx: Vetx, first: Server) -> None:
     wrong = []
-    for (code, words, said), ran in zip(WRONG, in_turn(vetx, [words for _, words, _ in WRONG]), strict=True):
+    for code, words, said in WRONG:
+        ran = vetx(*words)
         one_line = ran.err.startswith("vetx: ") and ran.err.count("\n") == 1
         if ran.code != code or ran.out or not one_line or said not in ran.err:
             wrong.append(f"{words}: exit {ran.code}, stdout {ran.out[:200]!r}, stderr {ran.err[-400:]!r}")
@@ -447,7 +459,8 @@ def test_every_command_tells_what_it_does(vetx: Vetx) -> None:
               "credits": ("add", "show"), "clinic": ("extract", "dose", "exposure", "check")}  # fmt: skip
     commands: list[tuple[str, ...]] = [(), *((name,) for name in ("serve", "usage", "ask", "doctor", "reconcile"))]
     commands += [(group, name) for group, names in groups.items() for name in names] + [(group,) for group in groups]
-    for words, ran in zip(commands, in_turn(vetx, [[*words, "--help"] for words in commands]), strict=True):
+    for words in commands:
+        ran = vetx(*words, "--help")
         assert ran.code == 0
         assert ran.out.startswith(f"Usage: {' '.join(('vetx', *words))} ")
         if len(words) == 2 or words in {("serve",), ("usage",), ("ask",), ("doctor",), ("reconcile",)}:
@@ -488,9 +501,9 @@ def test_asking_before_the_first_start_shows_the_key_too() -> None:
     folder.chmod(0o755)
     try:
         vetx = Vetx(folder)
-        ran = vetx("ask", "hello", "--json")
+        ran = vetx.from_the_start("ask", "hello", "--json")
         assert (ran.code, len(KEY.findall(ran.err))) == (0, 1)
         assert ran.json["object"] == "chat.completion"
-        assert not KEY.search(vetx("ask", "hello").err)
+        assert not KEY.search(vetx.from_the_start("ask", "hello").err)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -50,7 +50,7 @@ def make_wheel(folder: Path, version: str) -> str:
     """A wheel `packaged` of this version in the folder; its hash as a lock has it."""
     files = {
         "packaged.py": f"VERSION = {version!r}\n",
-        **{f"{tool}.py": TOOL for tool in ("ruff", "mypy", "pytest", "coverage")},
+        **{f"{tool}.py": TOOL for tool in ("ruff", "mypy", "pytest")},
     }
     info = f"packaged-{version}.dist-info"
     files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: packaged\nVersion: {version}\n"
@@ -323,17 +323,13 @@ def test_test_runs_every_check_and_fails_with_any(checkout: Checkout, failing: s
         assert f"failed: {failing}" in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("failing", [None, "coverage"])
-def test_the_whole_suite_is_measured_and_fails_with_a_line_that_nobody_ran(
-    checkout: Checkout, failing: str | None
-) -> None:
-    if failing:
-        (checkout.folder / "coverage.fails").write_text("")
+def test_the_whole_suite_is_measured_on_every_core_and_one_thing_is_not(checkout: Checkout) -> None:
+    whole = checkout.run("test", "--color=no").stdout.splitlines()[-1].split()
+    one_thing = checkout.run("test", "--color=no", "-k", "one thing").stdout.splitlines()[-1]
 
-    done = checkout.run("test", "--color=no")
-
-    assert (done.returncode != 0) == (failing is not None)
-    assert "coverage run -m pytest --color=no" in done.stdout.splitlines()
+    assert whole == ["pytest", *run.WHOLE, "--color=no"]
+    assert {"--cov", "--numprocesses"} <= set(whole)
+    assert one_thing == "pytest --color=no -k one thing"
 
 
 def test_running_the_tests_does_not_undo_what_serving_needs(checkout: Checkout) -> None:

@@ -57,6 +57,18 @@ def whole() -> dict[str, tuple[str, bytes]]:
     }
 
 
+def _zeros(megabytes: int) -> bytes:
+    """So many deflated; the first, again and again: to deflate 1.5 GB takes ten seconds."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    first = packer.compress(bytes(1_000_000)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return first * megabytes + packer.flush()
+
+
+def _zlib_zeros(megabytes: int) -> bytes:
+    """The same with zlib's head and sum (Adler-32 of n zeros: n and 1)."""
+    return b"\x78\xda" + _zeros(megabytes) + struct.pack(">HH", megabytes * 1_000_000 % 65_521, 1)
+
+
 def corpus() -> Iterator[Hostile]:
     """All of them."""
     yield from _cuts()
@@ -197,7 +209,7 @@ def _png() -> Iterator[Hostile]:
     yield one("a palette without colours", png(png_head(48, 40, 8, 3), pixels, end), INVALID, TAKEN)
     yield one("pixels that are no zlib", png(head, png_chunk(b"IDAT", b"\x78\x9c" + bytes(range(200))), end))
     yield one("too few pixels", png(head, png_chunk(b"IDAT", zlib.compress(bytes(500))), end))
-    bomb = zlib.compress(bytes(200_000_000), 9)
+    bomb = _zlib_zeros(200)
     yield one("pixels that unpack to 200 MB", png(head, png_chunk(b"IDAT", bomb), end), TAKEN, INVALID)
     yield one("text that unpacks to 200 MB", png(head, png_chunk(b"zTXt", b"k\0\0" + bomb), pixels, end), TAKEN)
     yield one("a profile that unpacks to 200 MB", png(head, png_chunk(b"iCCP", b"k\0\0" + bomb), pixels, end), TAKEN)
@@ -446,11 +458,9 @@ def _dicom() -> Iterator[Hostile]:
     yield one("a JPEG of 65500 within", packed(wide + b"\0" * (len(wide) % 2)))
     yield one("a JPEG of noise within", packed(b"\xff\xd8\xff\xe0" + bytes(range(256)) * 4))
     yield one("100,000 fragments", packed(*[b"\0\0"] * 100_000))
-    bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
-    flood = b"".join(bomb.compress(bytes(50_000_000)) for _ in range(30)) + bomb.flush()
     deflated = dicom(grey, "1.2.840.10008.1.2.1.99")
     meta_end = deflated.index(b"\x08\x00\x16\x00UI")
-    yield one("1.5 GB deflated", deflated[:meta_end] + flood, INVALID, LARGE, UNKNOWN)
+    yield one("1.5 GB deflated", deflated[:meta_end] + _zeros(1_500), INVALID, LARGE, UNKNOWN)
     inflated = zlib.compressobj(9, zlib.DEFLATED, -15)
     sound = deflated[:meta_end] + inflated.compress(deflated[meta_end:]) + inflated.flush()
     yield one("deflated and sound", sound, TAKEN)
@@ -523,7 +533,7 @@ def _pdf() -> Iterator[Hostile]:
         b"/Resources << /XObject << /X 4 0 R >> >> >>"
     )
     yield one("a form that draws itself", pdf_of(recursive), TAKEN)
-    bomb = zlib.compress(bytes(300_000_000), 9)
+    bomb = _zlib_zeros(300)
     bombed = _objects()
     bombed[3] = b"<< /Length %d /Filter /FlateDecode >>\nstream\n" % len(bomb) + bomb + b"\nendstream"
     yield one("300 MB of nothing to draw", pdf_of(bombed), TAKEN, INVALID, LARGE)
