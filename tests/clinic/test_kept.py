@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from importlib import import_module
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_a_changed_figure_is_never_missed_and_the_old_file_goes(tmp_path: Path) 
     assert len(pickles(root)) == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"\x80\x04N.", b"cnowhere\nnothing\n."])
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x80\x04N.", b"cnowhere\nnothing\n.", pickle.dumps((1, 2, 3))])
 def test_a_kept_file_that_is_no_set_of_records_is_made_anew(tmp_path: Path, content: bytes) -> None:
     root = write(tmp_path)
     kept_records(root)
