@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -308,6 +309,7 @@ class Clinic:
         patient = self._patient(asked, read, today)
         said, other = triage.stated(read, self.records)
         shape = patient.shape
+        said = replace(said, signs=(*said.signs, *triage.of_illness(shape, signs_in(read, self.records), self.records)))
         not_checked: list[Json] = []
         vitals, unjudged = triage.judged(_vitals(asked, read, not_checked), shape, self.records)
         met = [row for row in said.exposures if row.status == "happened"]

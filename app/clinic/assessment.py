@@ -35,7 +35,7 @@ from app.clinic.questions import body
 from app.clinic.reading import AGE_MONTHS_MAX, Animal, Exposure, Measurement, Medication, Reading, Sign, read
 from app.clinic.records import Records, Trigger
 from app.clinic.rules import RANKS
-from app.clinic.triage import judged, triage
+from app.clinic.triage import judged, of_illness, triage
 from app.clinic.units import convert, fold, number, spelt
 from app.clinic.written import read_line
 
@@ -208,7 +208,7 @@ def facts_for(
     if audience != "owner":
         calculations += _own_doses(medications, known, findings, records)
         calculations += derived
-    level = _triage(readings, known, exposures, records, jurisdiction, _pressing(patterns, vitals))
+    level = _triage(heard, readings, known, exposures, records, jurisdiction, _pressing(patterns, vitals))
     level = _given_banned(level, medications, findings, records)
     wanted, question = _asked_sums(heard, readings, known, records)
     if wanted:
@@ -1201,6 +1201,7 @@ def _can_show(sign: Sign, records: Records) -> bool:
 
 
 def _triage(
+    heard: Sequence[Heard],
     readings: Sequence[Reading],
     known: list[Patient],
     exposures: list[Json],
@@ -1215,6 +1216,8 @@ def _triage(
         return None
     animals = tuple(animal for reading in readings for animal in reading.animals)
     shape = known[0].shape if len(known) == 1 else None
+    if shape is not None and shape.get("conditions"):
+        signs += of_illness(shape, (sign for message in heard for sign in message.signs), records)
     return triage(Reading("", animals=animals, signs=signs), shape, records, met, jurisdiction, figures)
 
 

@@ -468,6 +468,8 @@ class Flag:
     Attributes:
         phrases: by language, how people say it.
         all_of: groups of words; one of each within a sentence says it too.
+        conditions, signs: beginnings of an illness's names, and signs of conditions; an animal known to have the one
+            and said to show one of the others raises it too, in whichever messages the two stand.
     """
 
     id: str
@@ -476,6 +478,8 @@ class Flag:
     sign: str
     phrases: Mapping[str, tuple[str, ...]]
     all_of: tuple[tuple[str, ...], ...]
+    conditions: tuple[str, ...]
+    signs: tuple[str, ...]
     level: str
     see_within_min: int | None
     vtl_colour: str
@@ -1210,6 +1214,8 @@ def _flag(table: _Table) -> Flag:
         sign=table.text("sign"),
         phrases=table.by_language("phrases"),
         all_of=_groups(table, "all_of"),
+        conditions=table.texts("conditions"),
+        signs=table.texts("signs"),
         level=table.text("level", among=LEVELS),
         see_within_min=None if minutes is None else int(minutes),
         vtl_colour=table.text("vtl_colour", among=COLOURS),
@@ -1525,6 +1531,8 @@ def _across(shelves: _Shelves) -> Iterator[BadData]:
         for animal in flag.species:
             if animal not in known:
                 yield BadData("species_data/triage", f"flag[{flag.id}]", f"species {animal!r} has no file in species/")
+        for name in set(flag.signs).difference(sign.id for sign in shelves.signs):
+            yield BadData("species_data/triage", f"flag[{flag.id}]", f"sign {name!r} is not in signs.toml")
     for sign in shelves.signs:
         file = "species_data/conditions/signs.toml"
         yield from twice("sign id", (sign.id,), f"{sign.id}/{id(sign)}", file)

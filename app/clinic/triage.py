@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any, Literal, cast
 
 from app.base.messages import Triage
-from app.clinic.findings import VitalSaid, flags_in
-from app.clinic.reading import Reading, read
+from app.clinic.findings import SignSaid, VitalSaid, flags_in
+from app.clinic.reading import Reading, Sign, read
 from app.clinic.records import Flag, Records
 from app.clinic.units import fold, number, shown, spelt
 
@@ -105,6 +105,20 @@ def stated(reading: Reading, records: Records) -> tuple[Reading, tuple[Json, ...
     """The reading with only those signs that it states of this animal today, and what it names in another sense."""
     raised, left = flags_in(reading, records)
     return replace(reading, signs=raised), left
+
+
+def of_illness(patient: Mapping[str, Any], signs: Iterable[SignSaid], records: Records) -> tuple[Sign, ...]:
+    """The flags of a known illness that shows itself: a diabetic that is wobbly, whichever message says which."""
+    illnesses = [fold(str(one)) for one in patient.get("conditions") or ()]
+    if not illnesses:
+        return ()
+    shown_signs = {sign.sign: sign for sign in signs if sign.state == "stated"}
+    found = []
+    for place, flag in enumerate(records.flags):
+        sign = next((shown_signs[name] for name in flag.signs if name in shown_signs), None)
+        if sign is not None and any(one.startswith(name) for name in flag.conditions for one in illnesses):
+            found.append(Sign(place, flag.sign, sign.span))
+    return tuple(found)
 
 
 def questions(patient: Mapping[str, Any], records: Records) -> tuple[str, ...]:

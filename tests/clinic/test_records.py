@@ -142,6 +142,7 @@ def test_a_far_dose_that_says_why_passes_the_cross_check(tmp_path: Path) -> None
         ("triage__all", ('all_of = [["straining"], ["pee"]]', 'all_of = ["x"]'), "must be a list of lists of words"),
         ("triage__all", ('species = ["cat"]', 'species = ["zebra"]'), "species 'zebra' has no file"),
         ("triage__all", ('vtl_colour = "red"', 'vtl_colour = "pink"'), "must be one of red, orange"),
+        ("triage__all", ('vtl_colour = "red"', 'vtl_colour = "red"\nsigns = ["glow"]'), "sign 'glow' is not in"),
         ("conditions__signs", ('en = ["bloated"]', 'es = ["hinchado"]'), "words: must have English phrases"),
         ("conditions__signs", ('id = "big-belly"', 'id = "vomiting"'), "sign id 'vomiting' is also"),
         ("conditions__signs", ('en = ["bloated"]', 'en = ["Throwing up"]'), "phrase 'Throwing up' is also of vomiting"),

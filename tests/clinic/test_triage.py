@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.base.messages import Message, Text
 from app.clinic import Clinic
+from app.clinic.assessment import facts_for
 from app.clinic.reading import read
 from app.clinic.records import Records
 from app.clinic.triage import contacts, stated, triage, urgency
@@ -337,3 +339,29 @@ def test_the_command_line_tells_differentials_in_their_order(clinic: Clinic) -> 
     assert "Findings: " in told and "no fever" in told
     assert "     + " in told and "     next: " in told
     assert "Not listed: " in told
+
+
+@pytest.mark.parametrize(
+    ("turns", "level"),
+    [
+        (("Cat 5 kg, diabetic, on glargine 2 U BID", "she's a bit wobbly"), "emergency"),
+        (("my dog has addison's disease, 20 kg", "he has diarrhea since last night"), "emergency"),
+        (("my dog has addison's disease, 20 kg", "he needs his nails clipped"), "routine"),
+        (("my dog is diabetic, 20 kg", "he is not wobbly or vomiting"), "routine"),
+    ],
+)
+def test_a_known_illness_that_shows_itself_counts_across_messages(
+    records: Records, turns: tuple[str, ...], level: str
+) -> None:
+    messages = [Message("user", (Text(turn),)) for turn in turns]
+    found = facts_for(messages, (), "owner", None, None, records).triage
+    assert found is not None
+    assert found.level == level
+
+
+def test_a_known_illness_given_in_the_body_counts(clinic: Clinic) -> None:
+    answer = clinic.triage(
+        {"text": "He vomited twice", "patient": {"species": "dog", "conditions": ["diabetes mellitus"]}}
+    )
+    assert answer["level"] == "emergency"
+    assert any("diabetic" in flag["sign"] for flag in answer["red_flags"])
