@@ -1084,8 +1084,6 @@ def _asks(page: _Page, facts: Facts) -> None:
     for row in rows:
         if facts.audience == "owner" and row.get("field") in ("drug", "jurisdiction"):
             continue
-        if str(row.get("why")).startswith("read as "):
-            continue  # the value itself says so
         if row.get("field") in _NOT_NOW and (_unwell(facts) or (facts.audience == "owner" and not facts.findings)):
             continue
         if row.get("ask") and not (facts.audience == "owner" and row.get("field") == "strength"):
