@@ -286,10 +286,18 @@ for _kind, _listed in {
     "snatched stole munched wolfed overdosed inhaled eats chews nibbling "
     "comio comido trago ingirio lamio bebio mange avale ingere leche bu gefressen fras gegessen geschluckt "
     "verschluckt geleckt abgeleckt aufgeleckt geschleckt abgeschleckt aufgefressen gefuttert getrunken comeu engoliu "
-    "ingeriu lambeu bebeu mastigou mastico tragado lamido bebido ingerido croque lape",
+    "ingeriu lambeu bebeu mastigou mastico tragado lamido bebido ingerido croque lape "
+    "tomo zampo zampado mordio mordido mordisqueo mordisqueado masco mascado masticado devoro devorado chupo chupado "
+    "comieron tragaron bebieron lamieron engullo engullido inhalo inhalado "
+    "bouffe machouille mache mordu mordille ronge gobe englouti grignote mangee avalee lechee "
+    "geknabbert angeknabbert zerkaut gekaut zerbissen angebissen gebissen genascht verputzt verschlungen "
+    "runtergeschluckt gesoffen geschlabbert erwischt geklaut eingeatmet gestochen "
+    "mordeu tomou devorou roeu abocanhou engolido mastigado comeram beberam engoliram lamberam",
     "eat": "eat eating swallow swallowing ingest ingesting chew lick drink consume eating ingestion exposure "
-    "comer manger fressen essen",
-    "gave": "gave given administered applied dosed injected treated received dio administre donne gegeben deu put",
+    "comer manger fressen essen comiendo lamiendo bebiendo mordiendo masticando tragando comendo lambendo bebendo "
+    "mordendo mastigando frisst trinkt leckt knabbert mangent",
+    "gave": "gave given administered applied dosed injected treated received dio administre donne gegeben deu put "
+    "dei demos coloquei passei apliquei botei pinguei puse pusimos aplique eche verabreicht aufgetragen",
     "give": "give giving administer dose dosing use using apply prescribe start try needs need add "
     "adding dar donner geben",
     "take": "on got takes taking take receiving gets getting have having had has medications meds currently takes "
@@ -309,6 +317,19 @@ _PHRASES: dict[str, str] = {
     "may have had": "ate", "has had": "ate", "had some": "ate", "just had": "ate", "exposed to": "ate",
     "ha comido": "ate", "a mange": "ate", "hat gefressen": "ate", "\u5403\u4e86": "ate", "\u8bef\u98df": "ate",
     "\u541e\u4e86": "ate", "\u8214\u4e86": "ate", "\u559d\u4e86": "ate", "\u5403\u6389": "ate", "\u5403\u5230": "ate",
+    "\u54ac\u4e86": "ate", "\u541e\u4e0b": "ate", "\u541e\u98df": "ate", "\u5077\u5403": "ate", "\u5543\u4e86": "ate",
+    "\u56bc\u4e86": "ate", "\u8214\u5230": "ate", "\u8bef\u541e": "ate", "\u8bef\u670d": "ate", "\u8bef\u996e": "ate",
+    "\u5582\u4e86": "gave", "\u7ed9\u4e86": "gave",
+    "\u6ef4\u4e86": "gave", "\u6ef4\u5230": "gave", "\u6ef4\u5728": "gave",
+    "\u6d82\u4e86": "gave", "\u62b9\u4e86": "gave", "\u55b7\u4e86": "gave", "\u7528\u4e86": "gave",
+    "le di": "gave", "les di": "gave", "le dimos": "gave",
+    "le he dado": "gave", "le dieron": "gave", "he puesto": "gave",
+    "le puso": "gave", "ai mis": "gave", "avons mis": "gave",
+    "on a mis": "gave", "il a mis du": "gave", "elle a mis du": "gave",
+    "drauf gemacht": "gave", "draufgemacht": "gave", "drauf getan": "gave", "drauf getropft": "gave",
+    "le pico": "ate", "lo pico": "ate", "la pico": "ate", "picado por": "ate", "picada por": "ate",
+    "pique par": "ate", "piquee par": "ate", "piquer par": "ate", "mordu par": "ate", "mordue par": "ate",
+    "picou": "ate", "\u8707\u4e86": "ate", "\u86f0\u4e86": "ate",
     "used to take": "stopped", "used to be on": "stopped", "used to get": "stopped", "was on": "stopped",
     "was taking": "stopped", "were on": "stopped", "had been on": "stopped", "no longer on": "stopped",
     "no longer takes": "stopped", "no longer taking": "stopped", "came off": "stopped", "in the past": "stopped",

@@ -311,8 +311,8 @@ for _canonical, _dimension, _names in (
     ("year", "age", "yo"),
     ("%", "percent", "% percent pc"),
     ("tablet", "piece", "tablet tablets tab tabs pill pills caplet caplets tableta tabletas comprimido comprimidos "
-     "comprime comprimes tablette tabletten"),
-    ("capsule", "piece", "capsule capsules cap caps"),
+     "comprime comprimes tablette tabletten pastilla pastillas cachet cachets pilule pilules pille pillen"),
+    ("capsule", "piece", "capsule capsules cap caps capsula capsulas gelule gelules kapsel kapseln"),
     ("drop", "piece", "drop drops"),
     ("bar", "piece", "bar bars tafel tafeln barra barras"),
     ("square", "piece", "square squares"),
@@ -344,7 +344,8 @@ _NUMBERS: dict[str, Decimal] = {
     word: Decimal(value)
     for value, words in enumerate(
         str.split(
-            "zero one|una|un|um|une|uma|ein|eine|einer|einem|eins two|dos|deux|zwei|duas|dois three|tres|trois|drei "
+            "zero one|una|un|um|une|uma|ein|eine|einen|einer|einem|eins "
+            "two|dos|deux|zwei|duas|dois three|tres|trois|drei "
             "four|cuatro|"
             "quatre|vier|quatro five|cinco|cinq|funf six|seis|sechs seven|siete|sept|sieben|sete eight|ocho|huit|"
             "acht|oito "
@@ -364,13 +365,38 @@ _PARTS = {
     "half": Decimal("0.5"), "quarter": Decimal("0.25"), "third": Decimal(1) / 3, "quarters": Decimal("0.25"),
     "thirds": Decimal(1) / 3, "halves": Decimal("0.5"), "\u00bd": Decimal("0.5"), "\u00bc": Decimal("0.25"),
     "\u00be": Decimal("0.75"), "\u2153": Decimal(1) / 3, "\u2154": Decimal(2) / 3, "halb": Decimal("0.5"),
-    "halbe": Decimal("0.5"), "halben": Decimal("0.5"), "media": Decimal("0.5"), "medio": Decimal("0.5"),
+    "halbe": Decimal("0.5"), "halben": Decimal("0.5"),
+    "halber": Decimal("0.5"), "halbes": Decimal("0.5"),
+    "demie": Decimal("0.5"), "media": Decimal("0.5"), "medio": Decimal("0.5"),
     "demi": Decimal("0.5"), "meia": Decimal("0.5"), "meio": Decimal("0.5"),
 }  # fmt: skip
+_HAN_NUMBERS = {
+    word: Decimal(value)
+    for value, words in {
+        "0.5": "\u534a", "1": "\u4e00", "2": "\u4e24 \u4e8c", "3": "\u4e09", "4": "\u56db", "5": "\u4e94",
+        "6": "\u516d",
+        "7": "\u4e03", "8": "\u516b", "9": "\u4e5d", "10": "\u5341",
+    }.items()
+    for word in words.split()
+}  # fmt: skip
+_HAN_SIZES = frozenset(("\u6574", "\u5927", "\u5c0f"))
+_HAN_MEASURES = {
+    "\u516c\u65a4": ("kg", "mass"), "\u5343\u514b": ("kg", "mass"), "\u65a4": ("kg", "mass"), "\u514b": ("g", "mass"),
+    "\u6beb\u514b": ("mg", "mass"), "\u6beb\u5347": ("mL", "volume"),
+    "\u7247": ("tablet", "piece"), "\u7c92": ("piece", "piece"),
+    "\u9897": ("piece", "piece"), "\u5757": ("piece", "piece"),
+    "\u6839": ("piece", "piece"), "\u74e3": ("clove", "piece"),
+    "\u74f6": ("bottle", "piece"), "\u5305": ("pack", "piece"), "\u76d2": ("box", "piece"), "\u888b": ("bag", "piece"),
+    "\u677f": ("bar", "piece"), "\u628a": ("handful", "piece"), "\u4e2a": ("", ""), "\u4e2a\u6708": ("month", "time"),
+    "\u4e2a\u5c0f\u65f6": ("h", "time"), "\u4e2a\u661f\u671f": ("week", "time"), "\u5c0f\u65f6": ("h", "time"),
+    "\u5206\u949f": ("min", "time"), "\u5468": ("week", "time"), "\u5929": ("day", "time"), "\u5c81": ("year", "age"),
+}  # fmt: skip
+"""What Chinese counts with; a jin, said of a weight, is half a kilogram."""
+_HAN_STARTS = frozenset((*(measure[0] for measure in _HAN_MEASURES), *_HAN_SIZES))
 _ARTICLES = frozenset(("a", "an"))
 _DURATIONS = frozenset(("history", "duration", "course", "post", "ago", "later", "after", "before"))
 _WHOLE = frozenset(("whole", "entire", "full", "single"))
-NUMERIC = frozenset((*_NUMBERS, *_PARTS, *_ARTICLES, "point"))
+NUMERIC = frozenset((*_NUMBERS, *_PARTS, *_ARTICLES, *_HAN_NUMBERS, "point"))
 _ENDS = frozenset((".", "!", "?", "\n", "\u3002", "\uff01", "\uff1f", "|"))
 _SOFT = frozenset(("approx", "vs", "dr", "wt", "lb", "lbs", "oz", "yr", "yrs", "mo", "no", "eg", "ie", "esp", "kg"))
 _CONTAINERS = frozenset(("bag", "box", "pack", "bottle", "block", "bar"))
@@ -441,7 +467,7 @@ _BREED_LEADS = vocabulary(
 )
 _MODALS = vocabulary(
     "can could may should shall would might if safe ok okay toxic poisonous dangerous puede podria darf kann soll "
-    "peut pode \u80fd \u53ef"
+    "peut pode pueden podrian peuvent konnen durfen podem \u80fd \u53ef"
 )
 _BREAKERS = frozenset(
     ("but", "however", "although", "though", "except", "and", "then", "now", "he", "she", "it", "they", "i", "we",
@@ -481,6 +507,14 @@ _PAST = vocabulary("last ago back history previously used in as")
 _NOW = vocabulary("now today tonight again still currently keeps ongoing worse yesterday")
 _WANTS = vocabulary("needs need wants want on due takes taking")
 _AGO = frozenset(("ago", "earlier", "back", "prior", "before"))
+_LONG_AGO = (
+    " ano pasado ", " hace un ano ", " hace anos ", " annee derniere ", " an dernier ", " noel dernier ",
+    " il y a un an ", " letztes jahr ", " vor einem jahr ", " vor jahren ", " ano passado ", " ha um ano ",
+    " \u53bb \u5e74 ", " \u5e74 \u524d ",
+)  # fmt: skip
+_COMMAS = frozenset((",", ";", "\uff0c"))
+_LONG_AGO_WORDS = vocabulary("pasado hace dernier derniere letztes vor passado ha il \u53bb \u524d")
+_NOW_ABROAD = vocabulary("hoy ahora ayer jetzt heute gestern maintenant hier agora hoje ontem \u4eca \u521a \u73b0")
 _APART = frozenset(
     (",", "and", "plus", "+", "then", "(", ")", ":", ".", "\n", ";", "with", "for", "has", "is", "or", "?", "!", "but")
 )
@@ -528,18 +562,20 @@ _BARE = frozenset(("take", "taking", "have", "having", "get", "getting"))
 
 def figure(words: list[str], place: int) -> Figure | None:
     """The quantity that begins at `place`: figures, fractions, number words, ranges, unit and strokes."""
+    if words[place] in _HAN_NUMBERS:
+        return _han_figure(words, place)
     found = _number(words, place)
     if found is None:
         return None
     value, end = found
+    if end < len(words) and words[end] in _HAN_STARTS and (counted := _han_figure(words, place)) is not None:
+        return counted
     top, last = value, len(words)
     if end + 1 < last and words[end] in ("-", "to"):
         upper = _number(words, end + 1)
         if upper is not None and upper[0] > value:
             top, end = upper
     unit = dimension = ""
-    if end + 1 < last and words[end] == "\u516c" and words[end + 1] == "\u65a4":
-        return Figure(value, top, "kg", "mass", (), place, end + 2)
     if end < last and words[end] in _UNITS:
         unit, dimension = _UNITS[words[end]]
         if words[end] == "#" and end + 1 < last and words[end + 1][0].isdigit():
@@ -572,6 +608,42 @@ def figure(words: list[str], place: int) -> Figure | None:
             if end < last and (words[end - 1] == "24" or (per[-1] == "m2" and words[end] == "2")):
                 end += 1
     return Figure(value, top, unit, dimension, per, place, end)
+
+
+def _han_figure(words: list[str], place: int) -> Figure | None:
+    """`\u4e09\u516c\u65a4`, `\u534a\u7247`, `6\u65a4`: only with what is counted; `\u4e00\u76f4` is none."""
+    found = _number(words, place) if words[place] not in _HAN_NUMBERS else _han_number(words, place)
+    if found is None:
+        return None
+    value, end = found
+    sized = end < len(words) and words[end] in _HAN_SIZES
+    measure = _han_measure(words, end) or (_han_measure(words, end + 1) if sized else None)
+    if measure is None:
+        return None
+    unit, dimension, end = measure
+    if words[end : end + 1] == ["\u534a"] and dimension != "time":
+        value, end = value + _HAN_NUMBERS["\u534a"], end + 1
+    if "\u65a4" in words[end - 2 : end] and "\u516c" not in words[end - 3 : end]:
+        value /= 2
+    return Figure(value, value, unit, dimension, (), place, end)
+
+
+def _han_number(words: list[str], place: int) -> tuple[Decimal, int]:
+    """`\u4e09`, `\u5341\u4e94`, `\u4e8c\u5341`."""
+    value, end = _HAN_NUMBERS[words[place]], place + 1
+    if value >= 1 and words[end : end + 1] == ["\u5341"]:
+        value, end = value * 10, end + 1
+    ones = _HAN_NUMBERS.get(words[end]) if end < len(words) else None
+    return (value + ones, end + 1) if ones is not None and value >= 10 > ones >= 1 else (value, end)
+
+
+def _han_measure(words: list[str], place: int) -> tuple[str, str, int] | None:
+    """The Chinese measure that begins at `place`: its unit, its dimension and where it ends."""
+    for size in (3, 2, 1):
+        known = _HAN_MEASURES.get("".join(words[place : place + size]))
+        if known is not None:
+            return (*known, min(place + size, len(words)))
+    return None
 
 
 def _number(words: list[str], place: int) -> tuple[Decimal, int] | None:
@@ -632,6 +704,10 @@ def _number(words: list[str], place: int) -> tuple[Decimal, int] | None:
             known, end = known + _NUMBERS[following], end + 1
         elif following == "and" and end + 2 < last and words[end + 1] == "a" and words[end + 2] in _PARTS:
             return known + _PARTS[words[end + 2]], end + 3
+        elif known == 1 and following in _PARTS:
+            return _PARTS[following], _past_articles(words, end + 1)  # `eine halbe`, `una media`
+        elif following in ("y", "et", "e") and end + 1 < last and words[end + 1] in _PARTS:
+            return known + _PARTS[words[end + 1]], end + 2
         elif following in ("quarters", "thirds"):
             return known * _PARTS[following], _past_articles(words, end + 1)
         elif following in ("of", "a", "an") and word in ("couple", "pair", "dozen"):
@@ -1408,6 +1484,8 @@ class _Reader:
             for at, word in enumerate(words[first:last], first)
         ):
             return False
+        if self._long_ago(first, start, last):
+            return True
         while first < start and not _BREAKERS.isdisjoint(words[first : start - 1]):
             first += 1
         behind = words[end : min(last, end + 8)]
@@ -1422,6 +1500,14 @@ class _Reader:
         if before[-2:] == ["history", "of"] or "previously" in before or before[-2:] == ["used", "to"]:
             return True
         return behind[:2] == ["as", "a"] and bool({"puppy", "kitten", "foal", "pup", "baby"} & set(behind[2:3]))
+
+    def _long_ago(self, first: int, start: int, last: int) -> bool:
+        """`hace un año se comió...`: between two commas, where nothing there speaks of now."""
+        words = self.words
+        first = max((at + 1 for at in range(first, start) if words[at] in _COMMAS), default=first)
+        last = next((at for at in range(start, last) if words[at] in _COMMAS), last)
+        clause = f" {' '.join(words[first:last])} "
+        return any(phrase in clause for phrase in _LONG_AGO) and _NOW_ABROAD.isdisjoint(words[first:last])
 
     def _listed(self, end: int) -> bool:
         """`no vomiting, diarrhoea or blood`: an `or` follows, or precedes, within the sentence."""
@@ -1741,7 +1827,7 @@ class _Reader:
         exposures: list[Exposure] = []
         times = self._times()
         alone = len(times) == 1 and len({one.toxin for one in mentions if one.toxin}) == 1
-        tells_of_past = not _PAST.isdisjoint(self.bag)
+        tells_of_past = not _PAST.isdisjoint(self.bag) or not _LONG_AGO_WORDS.isdisjoint(self.bag)
         self.all_ate = not _ALL_OF.isdisjoint(self.bag)
         choices = self._choices(mentions)
         treated = self._treated(mentions)
