@@ -1,4 +1,4 @@
-"""A pooled HTTP/1.1 client for what engines need: POST JSON to one server and read the answer as it comes.
+"""A pooled HTTP/1.1 client for the one thing engines need: POST JSON to one server and read the answer as it comes.
 
 Why not a general client: the profile decided. CPU per small JSON call, same machine and upstream: httpx over aiohttp
 355 us, that transport called directly 214-229, aiohttp 85-131, this 40-48 with prompt and answer mapped; the whole
@@ -350,12 +350,6 @@ class Pool:
                 "Content-Type: application/json\r\nContent-Length: "
             ).encode("latin-1")
         return await self._exchange(b"%b%d\r\n\r\n%b" % (head, len(body), body), timeout_s)
-
-    async def get(self, path: str, timeout_s: float) -> Connection:
-        """The same for a plain GET."""
-        return await self._exchange(
-            f"GET {self._path}{path} HTTP/1.1\r\n{self._lines}\r\n\r\n".encode("latin-1"), timeout_s
-        )
 
     async def _exchange(self, request: bytes, timeout_s: float) -> Connection:
         while True:

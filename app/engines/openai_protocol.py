@@ -549,23 +549,29 @@ async def list_models(upstream: Upstream) -> list[Mapping[str, Any]]:
     Raises:
         Refused: it does not answer with such a list.
     """
+    import httpx  # only here: it brings a command line's modules along, which no worker on the built-in engine needs
+
     headers = {"Accept": "application/json", **({"Authorization": f"Bearer {upstream.key}"} if upstream.key else {})}
-    timeout_s = upstream.connect_timeout_s
-    pool = Pool(upstream.url, headers={**headers, **upstream.extra_headers}, connect_timeout_s=timeout_s)
+    body = b""
     try:
-        async with asyncio.timeout(timeout_s):
-            answer = await pool.get("/models", timeout_s)
-            if answer.status != HTTPStatus.OK:
-                raise _refused_by_status(answer.status, answer.retry_after, b"")
-            page = msgspec.json.decode(await answer.read_all(ANSWER_BYTES_MAX))
-    except (TimeoutError, TimedOut):
+        async with (
+            asyncio.timeout(upstream.connect_timeout_s),
+            httpx.AsyncClient(headers={**headers, **upstream.extra_headers}, trust_env=False) as client,
+            client.stream("GET", f"{upstream.url}/models") as answer,
+        ):
+            if answer.status_code != HTTPStatus.OK:
+                raise _refused_by_status(answer.status_code, answer.headers.get("retry-after", ""), b"")
+            async for piece in answer.aiter_bytes():
+                body += piece
+                if len(body) > ANSWER_BYTES_MAX:
+                    break
+        page = msgspec.json.decode(body)
+    except (TimeoutError, httpx.TimeoutException):
         raise UpstreamTimeout("The model's server did not list its models in time.") from None
-    except WireError:
+    except httpx.HTTPError:
         raise UpstreamError("The model's server can't be reached.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UpstreamError("The model's server sent something that is not a list of models.") from None
-    finally:
-        pool.close()
     rows = page.get("data") if isinstance(page, dict) else None
     if not isinstance(rows, list):
         raise UpstreamError("The model's server sent something that is not a list of models.")
