@@ -938,6 +938,22 @@ def test_what_is_remembered_of_requests_stays_within_its_bounds(
     assert len(judging._kept(records).cases) <= 2
 
 
+def test_illnesses_that_sentences_name_are_judged_apart_beyond_what_is_remembered(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judging._kept(records).cases.clear()
+    monkeypatch.setattr(judging, "_LIMITS_MAX", 1)
+    guard = SafetyGuard(facts(DOG), records, "clinician")
+    through(
+        guard,
+        "A dog with kidney failure may get meloxicam 0.1 mg/kg.\n"
+        "A dog with a gastric ulcer may get prednisolone 0.5 mg/kg.\n",
+        9,
+    )
+
+    assert [row.rule for row in guard.interventions] == ["nsaid-kidney-disease", "corticosteroid-contraindicated"]
+
+
 def test_raisins_that_only_upset_are_made_light_of(records: Records) -> None:
     guard = SafetyGuard(facts(DOG, audience="owner"), records, "owner")
 
