@@ -275,7 +275,7 @@ class Judge:
         if self.alert and not asks and not said.bag.isdisjoint(ALERTING) and reassures(text):
             return self._delay(text), None
         if not asks and not said.bag.isdisjoint(self._kept.deeds.listened):
-            deed = self._harmful_deed(text, words, targets, header)
+            deed = self._harmful_deed(text, said, targets, header)
             if deed is not None:
                 return deed, None
         if self._begun is not None and LIST_ITEM.match(text) and self._kept.deeds.goes_on(self._begun[0], words):
@@ -446,15 +446,16 @@ class Judge:
         poisons = ((toxin, target) for toxin in met for target in targets if _is_grave(toxin, target))
         return next((self._poison(toxin, target) for toxin, target in poisons), None) or self._delay(text)
 
-    def _harmful_deed(self, text: str, words: list[str], targets: list[Patient], header: str) -> Verdict | None:
+    def _harmful_deed(self, text: str, said: _Sentence, targets: list[Patient], header: str) -> Verdict | None:
         """An act that harms whatever drug is named, told to be done to one of these animals."""
-        for rule, is_ill in self._kept.deeds.advised(words, segments(words)):
+        words = said.words
+        for rule, is_ill in self._kept.deeds.advised(words, said.bag, self.alert):
             wanted, species = rule.trigger.condition, rule.trigger.species
             for target in targets or (None,):
                 if "any" not in species and (target is None or target.species_name not in species):
                     continue
                 had = target.conditions if target is not None else ()
-                pressing = self.alert and any(rules.same_condition(said, wanted) for said in had)
+                pressing = self.alert and any(rules.same_condition(one, wanted) for one in had)
                 if (wanted and not is_ill and not pressing) or is_quoted(text, len(text), words):
                     continue
                 if header and LIST_ITEM.match(text) and polarity(scan(header)[0], header=True)[0]:
