@@ -32,13 +32,14 @@ class Deeds:
     """The acts on record, as the guard looks for them.
 
     Attributes:
-        listened: without one of these words no act is spoken of; what harms in a certain emergency only is held for
-            them where the conversation is one.
+        listened: without one of these words no act is spoken of that harms where no emergency is known.
+        pressing: the same in an emergency.
     """
 
     def __init__(self, records: Records) -> None:
         self._acts = tuple(_act(rule) for rule in records.rules if rule.deed)
-        self.listened = frozenset().union(*(act.keys[0] for act in self._acts))
+        self.listened = frozenset().union(*(act.ill_keys or act.keys[0] for act in self._acts))
+        self.pressing = frozenset().union(*(act.keys[0] for act in self._acts), self.listened)
 
     def advised(self, words: list[str], bag: frozenset[str], alert: bool) -> Iterator[tuple[RuleRecord, bool]]:
         """Acts that a sentence tells to do, each with whether the sentence itself says that the animal is that ill.

@@ -76,6 +76,7 @@ _LABORATORY = frozenset(("dL", "L", "g"))
 
 def stated(
     words: list[str],
+    figures: Sequence[Figure],
     named: Sequence[Named],
     routes: Sequence[tuple[int, str]],
     intervals: Sequence[tuple[int, Decimal]],
@@ -85,14 +86,11 @@ def stated(
     """The doses of a sentence, in its order; a figure that belongs to no drug is none.
 
     Args:
-        words: of the sentence, as the trie knows them.
+        words: of the sentence, as the trie knows them. figures: its `quantities`.
         intervals: of phrases like `twice daily`: the word it begins at, and the time between doses [h].
         carried: the drug that the sentences before spoke of.
         animals: where a kind of animal is named.
     """
-    figures = _figures(words)
-    if not figures:
-        return []
     strengths: dict[int, tuple[Decimal, str, str]] = {}
     pieces = False
     if not _PRODUCTS.isdisjoint(words):
@@ -140,7 +138,7 @@ def stated(
     ]  # fmt: skip
 
 
-def _figures(words: list[str]) -> list[Figure]:
+def quantities(words: list[str]) -> list[Figure]:
     """Every quantity of the sentence."""
     found: list[Figure] = []
     end = 0
@@ -221,7 +219,7 @@ def _owner(
 
 def every(words: list[str], intervals: Sequence[tuple[int, Decimal]]) -> list[tuple[int, Decimal]]:
     """How often a sentence without a dose says that something is given: the word it begins at, and the time [h]."""
-    return _events(words, _figures(words), intervals)
+    return _events(words, quantities(words), intervals)
 
 
 def _events(

@@ -12,10 +12,10 @@ from app.base.messages import Facts
 from app.clinic import dosing, rules, units
 from app.clinic.check import PerKg, within_limit
 from app.clinic.deeds import deeds
-from app.clinic.dosage import UNITS, Named, Said, every, stated
+from app.clinic.dosage import UNITS, Named, Said, every, quantities, stated
 from app.clinic.lexicon import COMMON_BREED_WORDS, Places, Term, lexicon, misspelt, scan, vocabulary
 from app.clinic.patient import Patient, PatientShape, normalise
-from app.clinic.reading import NUMERIC, read
+from app.clinic.reading import read
 from app.clinic.records import DoseRecord, Drug, Records, RuleRecord, Source, Threshold, Toxin, per_records
 from app.clinic.tone import (
     ADDED,
@@ -130,15 +130,37 @@ class _Sentence(NamedTuple):
     conditions: list[str]
 
 
-class _Part(NamedTuple):
-    """A part of a sentence that speaks for itself: its words, whether it warns, recommends, tells of the past."""
+class _Part:
+    """A part of a sentence that speaks for itself: its words, whether it warns, recommends, tells of the past.
 
-    start: int
-    end: int
-    words: list[str]
-    prohibits: bool
-    recommends: bool
-    past: bool
+    How it speaks is worked out when first asked: most doses are right, and most drugs break no rule.
+    """
+
+    __slots__ = ("_tone", "end", "start", "words")
+
+    def __init__(self, words: list[str], start: int, end: int) -> None:
+        self.words = words
+        self.start = start
+        self.end = end
+        self._tone: tuple[bool, bool] | None = None
+
+    @property
+    def prohibits(self) -> bool:
+        return self._polarity()[0]
+
+    @property
+    def recommends(self) -> bool:
+        return self._polarity()[1]
+
+    @property
+    def past(self) -> bool:
+        return not PAST.isdisjoint(self.words)
+
+    def _polarity(self) -> tuple[bool, bool]:
+        if self._tone is None:
+            prohibits, recommends = polarity(self.words)
+            self._tone = prohibits, recommends or is_granted(self.words)
+        return self._tone
 
 
 class _Meaning(NamedTuple):
@@ -241,9 +263,10 @@ class Judge:
         asked = {str(row.get("drug")) for row in facts.doses} & records.drugs.keys()
         self._spoken: tuple[str, ...] = tuple(asked) if len(asked) == 1 else ()
         self._spoken_for = _SPOKEN_SENTENCES
-        self._spoken_ill = False
+        self._spoken_part: _Part | None = None
         self.opened: list[Said] = []
         self._begun: tuple[RuleRecord, Verdict] | None = None
+        self._listened = self._kept.deeds.pressing if self.alert else self._kept.deeds.listened
 
     @property
     def _case(self) -> _Case:
@@ -274,7 +297,7 @@ class Judge:
                 return advice, None
         if self.alert and not asks and not said.bag.isdisjoint(ALERTING) and reassures(text):
             return self._delay(text), None
-        if not asks and not said.bag.isdisjoint(self._kept.deeds.listened):
+        if not asks and not said.bag.isdisjoint(self._listened):
             deed = self._harmful_deed(text, said, targets, header)
             if deed is not None:
                 return deed, None
@@ -292,18 +315,18 @@ class Judge:
             return None, None
         if not targets:
             self._unjudged(said)
-            self._speak(said, ill=False)
+            self._speak(said, ())
             return None, self._remember(said.spots, asks) if not said.species and not said.denied else None
-        parts = [_part(words[start:end], start, end) for start, end in segments(words)]
+        parts = [_Part(words[start:end], start, end) for start, end in segments(words)]
         listed = bool(header) and LIST_ITEM.match(text) is not None
         leading = polarity(scan(header)[0], header=True) if header and listed else (False, False)
         wrong = None if asks else self._wrong_dose(doses, targets, said, parts, leading)
         verdict, keep = self._wrong_drug(text, places, said, doses, targets, header, parts, leading, asks)
-        self._speak(said, ill=self._is_ill(said, parts))
+        self._speak(said, parts)
         if verdict is None or (verdict.severity != "absolute" and wrong is not None):
             verdict = wrong or verdict
         if verdict is None:
-            self.opened = doses if not asks and LIST_ITEM.match(text) else []
+            self.opened = doses if doses and not asks and LIST_ITEM.match(text) else []
         return verdict, None if verdict is not None else keep
 
     def _wrong_drug(
@@ -326,7 +349,8 @@ class Judge:
             own = [one for one in said.species if part.start <= one[0] < part.end]
             if not own and not HUMANS.isdisjoint(part.words) and _IN_PEOPLE.issuperset(_before_people(part.words)):
                 continue
-            meant_here = self._targets(said._replace(species=own), header) if own else targets
+            elsewhere = own and len(own) < len(said.species)
+            meant_here = self._targets(said._replace(species=own), header) if elsewhere else targets
             routes: list[str | None] = [name for place, name in said.routes if part.start <= place < part.end]
             if len(about) > 1:
                 del routes[1:]  # whose the others are is not known
@@ -397,14 +421,22 @@ class Judge:
             return False
         return lead not in self._known.root and self._kept.heads.get(lead) is None
 
-    def _speak(self, said: _Sentence, ill: bool) -> None:
-        """Remember the drug of a sentence; `ill` where it was only warned of or told of the past."""
+    def _speak(self, said: _Sentence, parts: Sequence[_Part]) -> None:
+        """Remember the drug of a sentence, and the part of it that names that one."""
         self.opened = []
-        for spot in said.spots:
+        for spot in reversed(said.spots):
             if spot.drugs:
-                self._spoken, self._spoken_ill = spot.drugs, ill
+                self._spoken = spot.drugs
+                self._spoken_part = next((part for part in parts if part.start <= spot.start < part.end), None)
+                break
         if self._spoken:
             self._spoken_for = _SPOKEN_SENTENCES
+
+    @property
+    def _spoken_ill(self) -> bool:
+        """Whether the drug that was spoken of was only warned of, or told of in the past."""
+        part = self._spoken_part
+        return part is not None and (part.prohibits or part.past)
 
     def pass_by(self) -> None:
         """A sentence is over."""
@@ -412,12 +444,6 @@ class Judge:
             self._spoken_for -= 1
             if not self._spoken_for:
                 self._spoken, self.opened = (), []
-
-    def _is_ill(self, said: _Sentence, parts: list[_Part]) -> bool:
-        last = next((spot for spot in reversed(said.spots) if spot.drugs), None)
-        if last is None:
-            return self._spoken_ill
-        return any((part.prohibits or part.past) and part.start <= last.start < part.end for part in parts)
 
     def _told_more(self, said: _Sentence, targets: list[Patient]) -> Verdict | None:
         """A dose of a line before, with the route or the interval that this one says."""
@@ -429,7 +455,7 @@ class Judge:
         whole = [one._replace(hours=hours or one.hours, route=route or one.route) for one in opened]
         every_one = [(one, target, name) for one in whole for target in targets for name in one.drugs]
         found = (self._excess(self._records.drugs[name], one, target) for one, target, name in every_one)
-        verdict = next((one for one in found if one is not None), None)
+        verdict = next((one for one in found if isinstance(one, Verdict)), None)
         if verdict is None:
             self.opened = whole
         return verdict
@@ -629,13 +655,14 @@ class Judge:
     def _verdict(self, spot: _Spot, target: Patient, here: _Here) -> Verdict | None:
         """Why this animal must not have what a spot names."""
         for generic in spot.drugs:
-            given = next((one for one in here.doses if generic in one.drugs), None)
-            per_kg = None if given is None else _per_kg(given, target)
             drug, beside = self._records.drugs[generic], here.beside - {generic}
-            ways = (
-                self._rule(drug, target, per_kg, route, beside, here.words, spot.product_of) for route in here.routes
-            )
-            found = next((rule for rule in ways if rule is not None), None)
+            given = None
+            if here.doses and self._dose_matters(drug):
+                given = next((one for one in here.doses if generic in one.drugs), None)
+            per_kg = None if given is None else _per_kg(given, target)
+            found = None
+            for route in here.routes:
+                found = found or self._rule(drug, target, per_kg, route, beside, here.words, spot.product_of)
             if found is None and (here.eased or not _MANNERS.isdisjoint(here.words)):
                 found = self._caution(self._records.drugs[generic], target, here)
             if found is not None:
@@ -668,13 +695,12 @@ class Judge:
         words: Sequence[str] = (),
         product_of: str | None = None,
     ) -> RuleRecord | None:
-        """The gravest rule that forbids this drug, at this dose, to this animal.
+        """The gravest rule that forbids this drug, at this dose where that matters, to this animal.
 
         A rule of medicine goes before a law, which may not be that of the reader's country.
         """
         single = dose.single if dose is not None and dose.unit == "mg" else None
-        matters = dose is not None and self._dose_matters(drug)
-        figures = (dose.single, dose.daily, dose.unit) if matters and dose is not None else None
+        figures = (dose.single, dose.daily, dose.unit) if dose is not None else None
         key = (drug.generic, id(target), figures, route, beside, EXCEPTIONS.intersection(words), product_of)
         forbidden = self._case.forbidden
         if key not in forbidden:
@@ -717,11 +743,13 @@ class Judge:
         return forbidden[key]
 
     def _dose_matters(self, drug: Drug) -> bool:
-        """Whether some rule on a drug holds from, or below, a certain dose."""
+        """Whether some rule on a drug holds from, or below, a certain dose, or only where one is told."""
         known = self._kept.by_dose.get(drug.generic)
         if known is None:
             every_rule = rules.of_drug(drug, self._records)
-            known = any(rule.limit is not None or rule.except_dose_below is not None for rule in every_rule)
+            known = any(
+                rule.limit is not None or rule.except_dose_below is not None or rule.trigger.gene for rule in every_rule
+            )
             self._kept.by_dose[drug.generic] = known
         return known
 
@@ -820,15 +848,17 @@ class Judge:
         """The doses that the sentence states."""
         if UNITS.isdisjoint(said.bag):
             return []
+        figures = quantities(said.words)
+        if not figures:
+            return []
         named = [Named(spot.start, spot.end, spot.drugs) for spot in said.spots if spot.drugs]
-        first = named[0].start if named else len(said.words)
         carried: tuple[str, ...] = ()
-        if any(word in NUMERIC or "0" <= word[0] <= "9" for word in said.words[:first]):
+        if not named or figures[0].start < named[0].start:
             carried = self._carried(said, text, asks)
         if not named and not carried:
             return []
         animals = [place for place, _ in (*said.species, *said.denied)]
-        return stated(said.words, named, said.routes, said.intervals, carried, animals)
+        return stated(said.words, figures, named, said.routes, said.intervals, carried, animals)
 
     def _wrong_dose(
         self, doses: list[Said], targets: list[Patient], said: _Sentence, parts: list[_Part],
@@ -839,41 +869,49 @@ class Judge:
         if leading[0]:
             return None
         for one in doses:
-            part = next(part for part in parts if part.start <= one.place < part.end)
-            if part.prohibits or part.past or (not said.spots and self._spoken_ill and not part.recommends):
-                continue
-            for target in targets:
-                for generic in one.drugs:
-                    verdict = self._excess(self._records.drugs[generic], one, target)
-                    if verdict is not None and verdict.severity == "absolute":
-                        return verdict
-                    high = high or verdict
+            for target, generic in [(target, generic) for target in targets for generic in one.drugs]:
+                found = self._excess(self._records.drugs[generic], one, target)
+                if found is None:
+                    continue
+                part = next(part for part in parts if part.start <= one.place < part.end)
+                if part.prohibits or part.past or (not said.spots and self._spoken_ill and not part.recommends):
+                    break
+                if isinstance(found, str):
+                    self._not_cleared(generic, found)
+                elif found.severity == "absolute":
+                    return found
+                else:
+                    high = high or found
         return high
 
-    def _excess(self, drug: Drug, said: Said, target: Patient) -> Verdict | None:
-        """Why a dose is too much: many times the most on record, or twice it, or as much too often."""
+    def _excess(self, drug: Drug, said: Said, target: Patient) -> Verdict | str | None:
+        """Why a dose is too much: many times the most on record, or twice it, or as much too often.
+
+        Returns:
+            A word where that can't be judged: what is missing.
+        """
         dose = _per_kg(said, target)
         if dose is None:
-            if target.weight_kg is None:
-                self._not_cleared(drug.generic, "missing_weight")
-            return None
+            return "missing_weight" if target.weight_kg is None else None
         rate = "/h" if said.rate else ""
         bound = self._bound(drug, target, dose.unit + rate, said.route)
         if bound is None and dose.unit in _SAME and drug.generic.startswith(_MONOVALENT):
             bound = self._bound(drug, target, _SAME[dose.unit] + rate, said.route)
         if bound is None:
-            if not any(row.species == target.species_name for row in drug.doses) and target.species is not None:
-                self._not_cleared(drug.generic, "no_record_for_species")
-            return None
+            known = target.species is None or any(row.species == target.species_name for row in drug.doses)
+            return None if known else "no_record_for_species"
         low, most = bound.low, bound.most
         high = most.high
         if said.daily:
             high = max(bound.daily_known, self._infused(drug, target, dose.unit))
+        often = dose.daily is not None and bound.daily is not None and dose.daily > bound.daily * _HIGH
+        if dose.single <= high and not often:
+            return None
         if (dose.single >= low * _SLIP and dose.single > high * _ABOVE) or dose.single > high * _FAR_ABOVE:
             return self._too_much(drug, target, low, most, dose.unit, said, "dose-tenfold", "at many times the dose")
         if dose.single > high * _HIGH:
             return self._too_much(drug, target, low, most, dose.unit, said, "dose-high", "at more than twice the dose")
-        if dose.daily is not None and bound.daily is not None and dose.daily > bound.daily * _HIGH:
+        if often:
             return self._too_much(drug, target, low, most, dose.unit, said, "dose-too-often", "more often than is")
         return None
 
@@ -926,11 +964,6 @@ _FAR_ABOVE = Decimal(3)
 _HIGH = Decimal(2)
 _WORDS_MAX = 50_000
 _WORD_LETTERS_MAX = 40
-
-
-def _part(words: list[str], start: int, end: int) -> _Part:
-    prohibits, recommends = polarity(words)
-    return _Part(start, end, words, prohibits, recommends or is_granted(words), not PAST.isdisjoint(words))
 
 
 def _compiled(node: dict[str, Any], word: str, records: Records) -> _Head | None:

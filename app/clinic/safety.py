@@ -341,7 +341,7 @@ def alerted(records: Records) -> Lexicon:
     """The lexicon for an emergency: an answer's sentences are held for words of waiting and reassurance too."""
     calm = lexicon(records)
     term = {"": [Term("advice", "alert")]}
-    alerting = ALERTING | deeds(records).listened
+    alerting = ALERTING | deeds(records).pressing
     hazards = {**calm.hazards, **{word: {**calm.hazards.get(word, {}), **term} for word in alerting}}
     starts = calm.hazard_starts | {word[:size] for word in alerting for size in range(1, len(word) + 1)}
     return replace(
