@@ -1005,7 +1005,8 @@ def _sort(said: _Sentence, meaning: _Meaning, place: int, end: int) -> None:
             said.routes.append((place, "EPI"))
             return
         made_for = None
-        if said.species and _FORMS.issuperset(said.words[said.species[-1][0] + 1 : place]):
+        between = said.words[said.species[-1][0] + 1 : place] if said.species else ["none"]
+        if _FORMS.issuperset(between) and between[:1] != ["on"]:
             made_for = said.species.pop()[1]  # `the dog permethrin`: a product's kind, not a patient
         said.spots.append(_Spot(place, end, *meaning.spot, made_for))
     if meaning.species is not None:

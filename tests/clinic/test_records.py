@@ -113,6 +113,8 @@ def test_a_far_dose_that_says_why_passes_the_cross_check(tmp_path: Path) -> None
         ("rules__all", (CAT_IV, ""), "trigger: is missing"),
         ("rules__all", ('trigger = { species = ["cat"]', 'trigger = { species = ["unicorn"]'), "'unicorn' has no file"),
         ("rules__all", (CAT_IV, "trigger = 3"), "must be a table"),
+        ("rules__all", (CAT_IV, 'trigger = { product_of = ["unicorn"] }'), "'unicorn' has no file"),
+        ("rules__all", (CAT_IV, CAT_IV + '\ndeed = ["salt"]'), "must be a list of lists"),
         ("rules__all", ('route = ["IV"]', 'route = ["XX"]'), "must be of PO, SC"),
         ("rules__all", ('limit = { value = 3, unit = "mg/kg" }', ""), "belongs to action limit"),
         ("rules__all", ('drug = ["gammaline"]', ""), "a rule names a drug or a class"),

@@ -642,6 +642,7 @@ def test_the_steps_of_a_harmful_act_are_stopped_and_the_way_to_the_vet_is_not(cl
         ("My horse has choke", "Run the garden hose into his mouth.", "choke-nothing-down-throat"),
         ("", "A smear of the pony's moxidectin gel will worm the dog.", "large-animal-wormer-dog-cat"),
         ("", "Give the cat a little of the sheep drench doramectin.", "large-animal-wormer-dog-cat"),
+        ("", "Give the cat a little moxidectin sheep drench.", "large-animal-wormer-dog-cat"),
     ],
 )
 def test_acts_that_harm_are_stopped_whatever_drug_is_named(clinic: Clinic, context: str, text: str, rule: str) -> None:
@@ -672,6 +673,10 @@ def test_acts_that_harm_are_stopped_whatever_drug_is_named(clinic: Clinic, conte
         ("My horse has choke", "Take away food and water and call your vet."),
         ("My horse and my dog live together", "Keep the dog away when you worm the horse with moxidectin gel."),
         ("My dog has trouble breathing", "There is no need to call first: just go."),
+        ("My dog has trouble breathing and has choke", "Give water when he is better."),
+        (SEIZES, "Never do this:\n- Pull his tongue out\n- Put a spoon in his mouth\n"),
+        (SEIZES, "Pulling his tongue out is not recommended."),
+        ("My dog is on prednisone and my cat is well", "Your dog on prednisone must be weaned off it slowly."),
     ],
 )
 def test_right_first_aid_is_left_alone(clinic: Clinic, context: str, text: str) -> None:
@@ -933,6 +938,7 @@ def test_what_is_remembered_of_requests_stays_within_its_bounds(
         patient = {"species": "dog", "weight_kg": weight, "breed": "Collie"}
         guard = SafetyGuard(facts(patient, jurisdiction="EU"), records, "clinician")
         through(guard, f"Give carprofen {weight * 40} mg. Give meloxicam 0.1 mg/kg. Give ivermectin 0.3 mg/kg.", 9)
+        through(guard, "Give it rest with anaemia. Give gabapentin 10 mg/kg with heart disease, despite anaemia.", 9)
 
         assert [row.rule for row in guard.interventions] == ["dose-tenfold", "ivermectin-mdr1"]
     assert len(judging._kept(records).cases) <= 2
