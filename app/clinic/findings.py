@@ -52,6 +52,7 @@ _DIRECT = vocabulary(
 )
 _AFTER = vocabulary("pas nicht jamais nunca none absent denied ruled")
 _NEGATORS = _LISTING | _DIRECT
+_CEASES = frozenset(("arrete", "arretent", "cesse", "cessent", "arreter", "cesser"))
 _NE_PAS = frozenset(("pas", "plus", "rien", "jamais"))
 _SOFTENED = vocabulary(
     "only just sure certain doubt change matter better improving idea longer wonder know until stop stops stopped quit "
@@ -67,7 +68,9 @@ _LIST_REACH = 9
 _YEARS = vocabulary("year years yr yrs ano anos an ans annee annees jahr jahren jahre \u5e74")
 _MONTHS = vocabulary("months month mes meses mois monat monaten")
 _LAST = vocabulary("last previous past pasado passado dernier derniere letztes letzten vergangenes")
-_SEASONS = vocabulary("year spring summer autumn fall winter month ano annee an jahr sommer winter verano invierno")
+_SEASONS = vocabulary(
+    "year spring summer autumn fall winter month ano annee an jahr sommer winter verano invierno noel navidad natal"
+)
 _ONGOING = vocabulary("since for over during seit desde depuis durante uber \u81ea \u4ece")
 _IN = frozenset(("in", "en", "im", "em"))
 _RECENT = vocabulary(
@@ -296,6 +299,8 @@ class _Text:
             word = words[place]
             if self.sentences[place] != sentence:
                 break
+            if word == "pas" and apart <= _DIRECT_REACH and not comma and place not in own and self._is_no(place):
+                return True
             if word in _NEGATORS and place not in own:
                 if words[place + 1] in _SOFTENED:
                     break
@@ -317,6 +322,10 @@ class _Text:
         if after[0] in _AFTER and self.sentences[end] == sentence:
             return True
         return after in (["is", "absent"], [":", "no"], [":", "none"], ["=", "no"], ["was", "denied"])
+
+    def _is_no(self, place: int) -> bool:
+        """`pas de diarrhée`, but not `n'arrête pas de vomir`."""
+        return self.words[place + 1] in ("de", "d") and self.words[max(0, place - 1)] not in _CEASES
 
     def _listed(self, start: int, end: int) -> bool:
         """`no vomiting, diarrhoea or blood`: an `or` follows or precedes in the sentence."""

@@ -368,7 +368,7 @@ NEGATORS = vocabulary(
 )
 _FOREIGN_MARKERS = vocabulary(
     "el la los las mi un una que ha es su con le les mon ma est je ne pas il elle des der die das mein meine hat "
-    "ist ein eine und o os meu minha seu um uma que esta ele ela du"
+    "ist ein eine und o os meu minha seu um uma que esta ele ela du aux au sur avec dans sont quelle quelles"
 )
 _ENGLISH_TOO = vocabulary(
     "chat chats pie sale once ail sal sol fin die arm gift rind pain pan hen mare mares ram cob puce rat rate "

@@ -359,6 +359,8 @@ _NUMBERS |= {
     "thirty": Decimal(30), "forty": Decimal(40), "fifty": Decimal(50), "sixty": Decimal(60), "seventy": Decimal(70),
     "eighty": Decimal(80), "ninety": Decimal(90), "couple": Decimal(2), "pair": Decimal(2), "dozen": Decimal(12),
 }  # fmt: skip
+_ONES_ABROAD = vocabulary("una un une um uma ein eine einen einer einem")
+"""Articles that are numbers too: `una pila` says no amount."""
 _POINTS = frozenset(("point", "coma", "komma", "virgule", "virgula"))
 _SCALES = {"hundred": Decimal(100), "thousand": Decimal(1000)}
 _PARTS = {
@@ -596,6 +598,11 @@ def figure(words: list[str], place: int) -> Figure | None:
         if more is not None and more[1] < last and _UNITS.get(words[more[1]], ("",))[0] == "lb":
             value += more[0] / 14
             top, end = value, more[1] + 1
+    elif (
+        dimension in ("piece", "mass") and words[end : end + 1] in (["y"], ["et"], ["e"])
+        and end + 1 < last and _PARTS.get(words[end + 1]) == _PARTS["media"]
+    ):  # fmt: skip
+        value, top, end = value + _PARTS["media"], top + _PARTS["media"], end + 2  # `dos pastillas y media`
     per: tuple[str, ...] = ()
     if dimension in ("mass", "activity") and words[end : end + 1] == ["/"] and end + 2 < last:
         below = _decimal(words[end + 1]) if words[end + 1].replace(".", "").isdigit() else None
@@ -964,8 +971,8 @@ class _Reader:
                 if self._is_animal(term, place, end):
                     self.animals.append((place, end, term))
             elif kind == "verb":
-                if words[place] == "mange" and not speaks_another_language(words):
-                    continue  # the mites, not the French meal
+                if words[place] in ("mange", "on") and (words[place] == "on") == speaks_another_language(words):
+                    continue  # the mites, not the French meal; French for `we`, not what somebody takes
                 self.verbs.append((place, end, term.value))
             elif kind == "analyte":
                 self.measured.append((place, end, term.value))
@@ -1567,6 +1574,8 @@ class _Reader:
             return "gave", False, False
         if best is None:
             return "", self._denied(mention.start, mention.end), question or modal
+        if best[2] == "eat" and best[0] >= mention.end and words[best[0] - 1] in _MODALS:
+            modal = True  # `uvas, qué puede comer`
         denied = self._denied(best[0], best[1]) or (
             best[0] < mention.start and self._denied(mention.start, mention.end)
         )
@@ -1831,6 +1840,7 @@ class _Reader:
         self.all_ate = not _ALL_OF.isdisjoint(self.bag)
         choices = self._choices(mentions)
         treated = self._treated(mentions)
+        words = self.words
         for place, mention in enumerate(mentions):
             kind, denied, asked = self._verb(mention)
             sentence = self.sentences[mention.start]
@@ -1849,7 +1859,8 @@ class _Reader:
             if mention.toxin is None and mention.drugs and kind == "ate" and not denied:
                 mention.toxin = mention.drugs[0]
             if mention.toxin is not None:
-                status = _happened(kind, denied, asked, bool(mention.figures))
+                counted = any(words[one.start] not in _ONES_ABROAD for one in mention.figures)
+                status = _happened(kind, denied, asked, counted)
                 if status in ("asked", "mentioned") and (self._is_event(mention, hours) or place in treated):
                     status = "happened"
                 if status == "happened" and tells_of_past and self._past(mention.start, mention.end):
