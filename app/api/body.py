@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -11,7 +11,7 @@ from litestar.connection import ASGIConnection
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from app.api.front import header
-from app.base.errors import ClientGone, Invalid, TooLarge, UnsupportedMediaType
+from app.base.errors import ClientGone, Invalid, Refused, TooLarge, UnsupportedMediaType
 
 M = TypeVar("M", bound=BaseModel)
 QUERY_FIELDS_MAX = 1_000
@@ -77,8 +77,12 @@ async def read_body(request: Request[Any, Any, Any], model: type[M]) -> M:
     return parse_body(await raw_body(request), model)
 
 
-async def raw_body(request: Request[Any, Any, Any]) -> bytes:
+async def raw_body(request: Request[Any, Any, Any], before_file: Callable[[], None] | None = None) -> bytes:
     """The bytes of a request's body.
+
+    Args:
+        before_file: asked as soon as a long body is seen to carry a file. What it raises is raised when the rest has
+            been read and forgotten: a client who is still sending might not hear it.
 
     Raises:
         TooLarge: more than 64 MiB.
@@ -89,6 +93,7 @@ async def raw_body(request: Request[Any, Any, Any]) -> bytes:
         raise _too_large()
     pieces: list[bytes] = []
     size = 0
+    refused: Refused | None = None
     while True:
         message = await request.receive()
         if message["type"] != "http.request":
@@ -97,9 +102,27 @@ async def raw_body(request: Request[Any, Any, Any]) -> bytes:
         size += len(piece)
         if size > BODY_BYTES_MAX:
             raise _too_large()
-        pieces.append(piece)
+        if refused is None:
+            pieces.append(piece)
         if not message["more_body"]:
+            if refused is not None:
+                raise refused
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if before_file is not None and _names_file(piece):
+            try:
+                before_file()
+            except Refused as error:
+                refused = error
+                pieces.clear()
+            before_file = None
+
+
+def _names_file(piece: bytes) -> bool:
+    """Whether a string of this JSON begins as a data URL; a quotation inside of another string doesn't count."""
+    at = piece.find(b'"data:')
+    while at > 0 and piece[at - 1] == ord("\\"):
+        at = piece.find(b'"data:', at + 1)
+    return at >= 0
 
 
 def _too_large() -> TooLarge:

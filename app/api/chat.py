@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -35,9 +36,9 @@ IDEMPOTENCY_KEY = {
 }
 
 
-async def _body_of(request: Request[Any, Any, Any]) -> tuple[ChatRequest, bytes]:
+async def _body_of(request: Request[Any, Any, Any], house: House) -> tuple[ChatRequest, bytes]:
     must_be_json(request)
-    raw = await raw_body(request)
+    raw = await raw_body(request, house.pictures.check_room)
     return parse_body(raw, ChatRequest), raw
 
 
@@ -75,10 +76,14 @@ async def chat(request: Request[Any, Any, Any]) -> ASGIApp:
     """The answer to a conversation, streamed or whole."""
     started = time.monotonic()
     house = house_of(request)
-    body, raw = await _body_of(request)
+    body, raw = await _body_of(request, house)
     ask = body.to_ask(caller_of(request))
+    idempotent = _claim_of(request, raw, house)
+    del raw
     with body.naming_patients():
-        turn = await begin(ask, house, started, _claim_of(request, raw, house))
+        turn = await begin(ask, house, started, idempotent)
+    del body  # with the pictures as they were sent, which nobody needs while the answer is written
+    ask = replace(ask, messages=())
     if isinstance(turn, Replay):
         return _replayed(turn, ask)
     gone = asyncio.ensure_future(hung_up(request.receive))
@@ -144,6 +149,7 @@ class EstimateController(Controller):
     @post("", status_code=HTTP_200_OK)
     async def create(self, request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
         """Tokens, the hold and the rules of a chat body, without asking an engine."""
-        body, _ = await _body_of(request)
+        house = house_of(request)
+        body, _ = await _body_of(request, house)
         with body.naming_patients():
-            return Response(await estimate(body.to_ask(caller_of(request)), house_of(request)))
+            return Response(await estimate(body.to_ask(caller_of(request)), house))

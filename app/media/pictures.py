@@ -43,6 +43,10 @@ class Pictures:
     def __init__(self, processes: int = 1) -> None:
         self.processes = Processes("app.media.worker", processes=processes, seconds_max=DECODE_S_MAX)
 
+    def check_room(self) -> None:
+        """Refuse now what `check` would refuse for want of room."""
+        self.processes.check_room()
+
     async def check(self, urls: Sequence[PictureUrl]) -> tuple[tuple[Picture, ...], ...]:
         """The pictures of a request as our own pixels: of each file, in order, its one picture or its pages.
 
@@ -52,7 +56,7 @@ class Pictures:
         """
         if len(urls) > PICTURES_MAX:
             raise _too_many(urls[PICTURES_MAX].param)
-        self.processes.check_room()
+        self.check_room()
         uploads = [await _read(url) for url in urls]
         done: dict[tuple[bytes, int | None], tuple[Picture, ...]] = {}
         files: list[tuple[Picture, ...]] = []

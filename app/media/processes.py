@@ -160,8 +160,8 @@ class Processes:
         *,
         processes: int = 1,
         seconds_max: float,
-        waiting_max: int = 64,
-        waiting_bytes_max: int = 128 * 1024 * 1024,
+        waiting_max: int = 32,
+        waiting_bytes_max: int = 64 * 1024 * 1024,
         wait_s_max: float = 20.0,
     ) -> None:
         self._idle = [_Process(module) for _ in range(processes)]
@@ -182,7 +182,7 @@ class Processes:
         Raises:
             Unavailable: too much is waiting already.
         """
-        if self._waiting >= self._waiting_max:
+        if self._waiting >= self._waiting_max or self._waiting_bytes >= self._waiting_bytes_max:
             raise _too_many()
 
     async def ask(self, head: Json, payload: bytes) -> tuple[Json, bytes]:

@@ -35,7 +35,6 @@ class Ready:
     model: Model
     facts: Facts | None
     pictures: tuple[Picture, ...]
-    messages: tuple[Message, ...]
     prompt_tokens: int
     image_tokens: int
     system: str
@@ -72,7 +71,6 @@ async def prepare(ask: Ask, house: House) -> Ready:
     house.engines.check_supported(ask, model, formed=model.veterinary)
     pictures: tuple[Picture, ...] = ()
     files: Sequence[Sequence[Picture]] = ()
-    messages = ask.messages
     if has_pictures:
         checked = await house.pictures.check(
             [part for message in ask.messages for part in message.parts if isinstance(part, PictureUrl)]
@@ -91,7 +89,7 @@ async def prepare(ask: Ask, house: House) -> Ready:
             system = f"{system}\n\n## Pictures, as checked and measured\n{described(pictures)}"
     if has_pictures:
         left = iter(pictures)
-        messages = _with_pictures(ask.messages, [[next(left) for _ in file] for file in files])
+        ask = replace(ask, messages=_with_pictures(ask.messages, [[next(left) for _ in file] for file in files]))
     form = None
     if "response_format" in ask.passthrough:
         form = await _assessed(ask, form_of, ask, model, facts, house, today)
@@ -105,7 +103,7 @@ async def prepare(ask: Ask, house: House) -> Ready:
     if facts is not None and wants_tools(ask, model):
         spare = model.context_tokens - prompt_tokens - overhead - quote.output_tokens
         offer = room_for(ask, facts, spare, house.tokens)
-    return Ready(ask, model, facts, pictures, messages, prompt_tokens, image_tokens, system, quote, form, offer)
+    return Ready(ask, model, facts, pictures, prompt_tokens, image_tokens, system, quote, form, offer)
 
 
 async def _roomy(model: Model, form: Form | None, house: House) -> Model:

@@ -28,7 +28,7 @@ def build_prompt(ready: Ready, model: Model, bill: Bill) -> Prompt:
         model=ready.model.id,
         upstream_model=model.upstream_model or model.id,
         system=ready.system,
-        messages=ready.messages,
+        messages=ask.messages,
         facts=ready.facts,
         max_tokens=max_tokens,
         temperature=temperature,

@@ -11,8 +11,12 @@ from typing import Any
 
 import numpy as np
 import openai
+import pytest
+from litestar import Request
 from PIL import Image, ImageCms
 
+from app.api.body import raw_body
+from app.base.errors import Unavailable
 from app.base.money import nano
 from tests.api.conftest import Service
 from tests.api.test_chat import streamed
@@ -172,3 +176,45 @@ async def test_what_pictures_cost_is_what_was_estimated(service: Service) -> Non
 
     for start in range(0, 40, 8):
         await asyncio.gather(*(one(number) for number in range(start, start + 8)))
+
+
+def arriving(*pieces: bytes) -> tuple[Request[Any, Any, Any], list[bytes]]:
+    """A request whose body comes in these pieces, and those that nobody has taken yet."""
+    left = list(pieces)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+
+    scope: Any = {"type": "http", "headers": [], "method": "POST", "path": "/", "query_string": b"", "state": {}}
+    return Request(scope, receive), left
+
+
+def no_room() -> None:
+    raise Unavailable("Too many pictures are being read; try again shortly.", retry_after_s=2)
+
+
+FILE = b'{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA'
+
+
+async def test_where_no_pictures_are_taken_a_long_body_with_one_is_refused_when_it_was_read() -> None:
+    """A client that is still sending might not hear a refusal."""
+    request, left = arriving(b'{"messages":[', FILE, b"A" * 1_000, b'"}}]}')
+
+    with pytest.raises(Unavailable):
+        await raw_body(request, no_room)
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (FILE + b'"}}',),
+        (b'{"content":"<img src=\\"data:image/png;base64,AAAA', b'\\">"}'),
+        (b'{"content":"no picture at all, ', b'only words"}'),
+    ],
+    ids=["short", "quoted", "words"],
+)
+async def test_other_bodies_are_read_whether_or_not_pictures_are_taken(pieces: tuple[bytes, ...]) -> None:
+    request, _ = arriving(*pieces)
+
+    assert await raw_body(request, no_room) == b"".join(pieces)

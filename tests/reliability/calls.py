@@ -79,7 +79,7 @@ class Line:
             raise
         reader, writer = await asyncio.open_connection(sock=end, limit=2**16 if receive_bytes is None else 1_024)
         told = told or Told()
-        data = json.dumps(body).encode()
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
         lines = ["POST /v1/chat/completions HTTP/1.1", "Host: vetx", "Connection: close"]
         lines += ["Content-Type: application/json", f"Authorization: Bearer {key}", f"Content-Length: {len(data)}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -162,7 +162,13 @@ def question(words: str, *, stream: bool = False, **fields: Any) -> dict[str, An
 
 
 async def call(
-    port: int, key: str, body: dict[str, Any], told: Told | None = None, *, timeout_s: float = 60.0, **headers: str
+    port: int,
+    key: str,
+    body: dict[str, Any] | bytes,
+    told: Told | None = None,
+    *,
+    timeout_s: float = 60.0,
+    **headers: str,
 ) -> Told:
     """Make a call and read it to its end, whatever that is; never raises for what the service does."""
     told = told or Told()

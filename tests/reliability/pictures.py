@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import base64
 import io
+import json
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,7 +20,7 @@ from PIL import Image
 
 from tests.engines.upstreams import Exchange, whole
 from tests.reliability.calls import Told, call, question
-from tests.reliability.running import Account, Claims, Service, running
+from tests.reliability.running import ROOT, Account, Claims, Service, running
 
 NAME = "pictures"
 WIDTH, HEIGHT = 8_160, 6_120
@@ -46,7 +48,7 @@ async def run(chosen: argparse.Namespace, claims: Claims) -> None:
         idle = await _chat(service, account, chosen.seconds / 2)
         peaks: dict[int, int] = {}
         watch = asyncio.ensure_future(_peaks(service, peaks))
-        offered = asyncio.ensure_future(_offer(service, account, chosen, body))
+        offered = asyncio.ensure_future(_offered_apart(service, account, chosen))
         busy = await _chat(service, account, chosen.seconds)
         told = await offered
         watch.cancel()
@@ -95,14 +97,34 @@ async def _chat(service: Service, account: Account, seconds: float) -> list[Told
     return list(await asyncio.gather(*calls))
 
 
-async def _offer(service: Service, account: Account, chosen: argparse.Namespace, body: dict[str, Any]) -> list[Told]:
+async def _offered_apart(service: Service, account: Account, chosen: argparse.Namespace) -> list[Told]:
+    """What `_offer` is told; it has a process of its own, so that nobody's chat waits for whom it keeps busy."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", __name__, str(service.port), str(chosen.seconds), str(chosen.per_second)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    said, _ = await process.communicate(account.key.encode())
+    return [Told(**row) for row in json.loads(said)]
+
+
+async def _offer(port: int, key: str, seconds: float, per_second: float) -> list[Told]:
     """Pictures at their pace, whether the last was answered or not."""
     calls = []
+    body = json.dumps(_body()).encode()
     began = time.monotonic()
-    for number in range(int(chosen.seconds * chosen.per_second)):
-        await asyncio.sleep(max(0.0, began + number / chosen.per_second - time.monotonic()))
-        calls.append(asyncio.ensure_future(call(service.port, account.key, body, timeout_s=120)))
+    for number in range(int(seconds * per_second)):
+        await asyncio.sleep(max(0.0, began + number / per_second - time.monotonic()))
+        calls.append(asyncio.ensure_future(call(port, key, body, timeout_s=120)))
     return list(await asyncio.gather(*calls))
+
+
+def _offer_alone(port: str, seconds: str, per_second: str) -> None:
+    """Offer, and print what was told as JSON."""
+    told = asyncio.run(_offer(int(port), sys.stdin.read(), float(seconds), float(per_second)))
+    kept = ("status", "headers", "error", "broken", "sent_at", "heard_at")
+    print(json.dumps([{name: getattr(one, name) for name in kept} for one in told]))
 
 
 async def _peaks(service: Service, peaks: dict[int, int]) -> None:
@@ -128,3 +150,7 @@ def _p99_ms(told: list[Told]) -> float:
 
 def _others(told: list[Told]) -> list[object]:
     return [(one.status, one.error, one.broken) for one in told if one.status not in (200, 503)][:3]
+
+
+if __name__ == "__main__":
+    _offer_alone(*sys.argv[1:])
