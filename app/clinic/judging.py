@@ -296,7 +296,7 @@ class Judge:
             if advice is not None:
                 return advice, None
         if self.alert and not asks and not said.bag.isdisjoint(ALERTING) and reassures(text):
-            return self._delay(text), None
+            return self._delay(text, targets), None
         if not asks and not said.bag.isdisjoint(self._listened):
             deed = self._harmful_deed(text, said, targets, header)
             if deed is not None:
@@ -467,10 +467,10 @@ class Judge:
         if makes_vomit(text):
             return self._vomiting(said.spots, targets)
         if not lets_wait(text):
-            return self._delay(text) if reassures(text) else None
+            return self._delay(text, targets) if reassures(text) else None
         met = (self._records.toxins[spot.toxin] for spot in said.spots if spot.toxin is not None)
         poisons = ((toxin, target) for toxin in met for target in targets if _is_grave(toxin, target))
-        return next((self._poison(toxin, target) for toxin, target in poisons), None) or self._delay(text)
+        return next((self._poison(toxin, target) for toxin, target in poisons), None) or self._delay(text, targets)
 
     def _harmful_deed(self, text: str, said: _Sentence, targets: list[Patient], header: str) -> Verdict | None:
         """An act that harms whatever drug is named, told to be done to one of these animals."""
@@ -521,7 +521,7 @@ class Judge:
                 return Verdict("emesis-impossible", "absolute", what, says, {})
         return None
 
-    def _delay(self, text: str) -> Verdict | None:
+    def _delay(self, text: str, targets: list[Patient]) -> Verdict | None:
         """Why what was said can't wait: a red flag of the conversation, or of the sentence itself."""
         what = "the text let an emergency wait."
         triage = self._facts.triage
@@ -530,7 +530,8 @@ class Judge:
             return Verdict("emergency-delayed", "absolute", what, triage.reason, source)
         for sign in signs_stated(read(without_delay(text), self._records), self._records)[0].signs:
             flag = self._records.flags[sign.flag]
-            if flag.level == "emergency":
+            can_be = "any" in flag.species or not targets or any(one.species_name in flag.species for one in targets)
+            if flag.level == "emergency" and can_be:
                 return Verdict("emergency-delayed", "absolute", what, flag.reason, flag.sources[0].json)
         return None
 
@@ -903,7 +904,8 @@ class Judge:
         low, most = bound.low, bound.most
         high = most.high
         if said.daily:
-            high = max(bound.daily_known, self._infused(drug, target, dose.unit))
+            infused = self._infused(drug, target, dose.unit) if said.route in _INTO_VEINS else Decimal(0)
+            high = max(bound.daily_known, infused)
         often = dose.daily is not None and bound.daily is not None and dose.daily > bound.daily * _HIGH
         if dose.single <= high and not often:
             return None
@@ -958,6 +960,7 @@ class Judge:
         )
 
 
+_INTO_VEINS = frozenset(("IV", "CRI"))
 _SLIP = Decimal("9.5")
 _ABOVE = Decimal("1.25")
 _FAR_ABOVE = Decimal(3)

@@ -54,6 +54,10 @@ CONDITIONS: tuple[frozenset[str], ...] = tuple(
 )
 
 
+NARROW = (frozenset(("heart failure", "congestive heart failure", "chf")),)
+"""Of a group the words that mean no more than each other: a rule on heart failure isn't one on every heart disease."""
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """A drug as it is to be given to this animal.
@@ -328,7 +332,9 @@ _folded = lru_cache(maxsize=1024)(fold)
 def _ways_to_say(wanted: tuple[str, ...]) -> frozenset[str]:
     """Every way to say one of the conditions that a rule names, between spaces."""
     names = frozenset(map(fold, wanted))
-    return frozenset(f" {word} " for word in names.union(*(group for group in CONDITIONS if names & set(group))))
+    narrow = [group for group in NARROW if names & group]
+    wide = names.difference(*narrow)
+    return frozenset(f" {word} " for word in names.union(*narrow, *(group for group in CONDITIONS if wide & group)))
 
 
 def finding(match: Match, drugs: list[str], audience: str) -> Json:

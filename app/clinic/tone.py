@@ -87,7 +87,8 @@ DESCRIBES = vocabulary(
 """Words that tell what a thing is or does; without any, a drug named to an owner is taken to be for the animal."""
 EXCEPTIONS = frozenset(
     ("heartworm", "topical", "ophthalmic", "eye", "preventive", "prevention", "half", "halved", "reduced", "lower",
-     "held", "tube", "nasogastric", "altogether")
+     "held", "tube", "nasogastric", "altogether", "regular", "cri", "infusion", "dextrose", "ketoacidosis", "dka",
+     "hyperkalaemia", "hyperkalemia", "postoperative", "postoperatively", "postop", "post")
 )  # fmt: skip
 """Words by which a sentence names what a rule excepts."""
 ADDED = frozenset(("add", "combine", "continue", "keep"))
