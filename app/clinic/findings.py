@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from app.base.record import record
-from app.clinic.lexicon import VITALS, Lexicon, Node, lexicon, meant, scan, vocabulary
+from app.clinic.lexicon import VITALS, Lexicon, Node, in_portuguese, lexicon, meant, scan, vocabulary
 from app.clinic.reading import Reading
 from app.clinic.reading import Sign as Raised
 from app.clinic.records import Records, per_records
@@ -301,7 +301,7 @@ class _Text:
                 break
             if word == "pas" and apart <= _DIRECT_REACH and not comma and place not in own and self._is_no(place):
                 return True
-            if word in _NEGATORS and place not in own:
+            if word in _NEGATORS and place not in own and not (word == "no" and in_portuguese(words)):
                 if words[place + 1] in _SOFTENED:
                     break
                 if word in _DIRECT and apart <= _DIRECT_REACH and not comma:

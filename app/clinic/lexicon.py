@@ -291,11 +291,11 @@ for _kind, _listed in {
     "comieron tragaron bebieron lamieron engullo engullido inhalo inhalado "
     "bouffe machouille mache mordu mordille ronge gobe englouti grignote mangee avalee lechee "
     "geknabbert angeknabbert zerkaut gekaut zerbissen angebissen gebissen genascht verputzt verschlungen "
-    "runtergeschluckt gesoffen geschlabbert erwischt geklaut eingeatmet gestochen "
+    "runtergeschluckt gesoffen geschlabbert erwischt geklaut eingeatmet gestochen abbekommen "
     "mordeu tomou devorou roeu abocanhou engolido mastigado comeram beberam engoliram lamberam",
     "eat": "eat eating swallow swallowing ingest ingesting chew lick drink consume eating ingestion exposure "
     "comer manger fressen essen comiendo lamiendo bebiendo mordiendo masticando tragando comendo lambendo bebendo "
-    "mordendo mastigando frisst trinkt leckt knabbert mangent",
+    "mordendo mastigando frisst trinkt leckt knabbert mangent chupando",
     "gave": "gave given administered applied dosed injected treated received dio administre donne gegeben deu put "
     "dei demos coloquei passei apliquei botei pinguei puse pusimos aplique eche verabreicht aufgetragen",
     "give": "give giving administer dose dosing use using apply prescribe start try needs need add "
@@ -330,6 +330,7 @@ _PHRASES: dict[str, str] = {
     "le pico": "ate", "lo pico": "ate", "la pico": "ate", "picado por": "ate", "picada por": "ate",
     "pique par": "ate", "piquee par": "ate", "piquer par": "ate", "mordu par": "ate", "mordue par": "ate",
     "picou": "ate", "\u8707\u4e86": "ate", "\u86f0\u4e86": "ate",
+    "\u6b63\u5728\u5403": "eat", "se metio": "ate", "s est enfile": "ate",
     "used to take": "stopped", "used to be on": "stopped", "used to get": "stopped", "was on": "stopped",
     "was taking": "stopped", "were on": "stopped", "had been on": "stopped", "no longer on": "stopped",
     "no longer takes": "stopped", "no longer taking": "stopped", "came off": "stopped", "in the past": "stopped",
@@ -701,3 +702,12 @@ def lexicon(records: Records) -> Lexicon:
 def speaks_another_language(words: list[str]) -> bool:
     """Whether a text holds little words of Spanish, French, German or Portuguese."""
     return len(_FOREIGN_MARKERS.intersection(words)) >= 2
+
+
+_PORTUGUESE = vocabulary("nao meu minha meus minhas ele dele dela uma ta foi pra pro comeu caiu cadela filhote")
+_NOT_PORTUGUESE = vocabulary("the my is he she has mi el los le der die")
+
+
+def in_portuguese(words: list[str]) -> bool:
+    """Whether `no` stands for `em o` here, as in `no chão`, and denies nothing."""
+    return not _PORTUGUESE.isdisjoint(words) and _NOT_PORTUGUESE.isdisjoint(words)

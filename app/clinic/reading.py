@@ -28,6 +28,7 @@ from app.clinic.lexicon import (
     Places,
     Term,
     folded,
+    in_portuguese,
     lexicon,
     meant,
     misspelt,
@@ -1452,7 +1453,7 @@ class _Reader:
         place = start - 1
         while place >= 0 and start - place <= 8 and self.sentences[place] == sentence:
             word = words[place]
-            if word in NEGATORS:
+            if word in NEGATORS and not self._is_within_name(place):
                 following = words[place + 1]
                 if following in _NOT_REALLY:
                     return False
@@ -1468,6 +1469,12 @@ class _Reader:
         ):
             return True
         return rest in (["is", "absent"], ["was", "denied"], ["ruled", "out"], ["not", "present"], ["not", "seen"])
+
+    def _is_within_name(self, place: int) -> bool:
+        """Whether a negator denies nothing: the `sin` of `chicle sin azúcar`, the `no` of `no quintal`."""
+        if self.words[place] == "no" and in_portuguese(self.words):
+            return True
+        return any(first <= place < last for first, last, _ in self.substances)
 
     def _is_temperature(self, row: tuple[int, int, str]) -> bool:
         """A lone `T 36.8` or `T: 103.5`."""
