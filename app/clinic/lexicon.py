@@ -613,7 +613,10 @@ _ADVICE = (
     "vomito", "erbrechen", "vomir",
 )  # fmt: skip
 """What begins advice that may harm without a drug's name: the guard looks at such sentences too."""
-_BEFORE_NAMES = vocabulary("a an any my of old one our some the two")
+_BEFORE_NAMES = vocabulary(
+    "a an any my of old one our some the two de du la las les le des un une unas umas um einen eine con com mon mi mis "
+    "meu meine muchas algunas varias dos tres cuatro cinco seis diez viele mehrere plusieurs muitas"
+)
 """Owners' ways of naming (`my heart pills`): no model's words wait for what may follow these."""
 
 
