@@ -972,8 +972,10 @@ class _Reader:
                 if self._is_animal(term, place, end):
                     self.animals.append((place, end, term))
             elif kind == "verb":
-                if words[place] in ("mange", "on") and (words[place] == "on") == speaks_another_language(words):
-                    continue  # the mites, not the French meal; French for `we`, not what somebody takes
+                if words[place] == "mange" and not speaks_another_language(words):
+                    continue  # the mites, not the French meal
+                if words[place] == "on" and words[end : end + 1] == ["a"] and speaks_another_language(words):
+                    continue  # French for `we have`, not what somebody takes
                 self.verbs.append((place, end, term.value))
             elif kind == "analyte":
                 self.measured.append((place, end, term.value))

@@ -14,6 +14,7 @@ KNOWN_LOW = frozenset(
         "mi huron se trago un trozo de goma y no come",  # no source for a swallowed object in ferrets
         "perro de 20 kg comio 5 pastillas de eutirox mias",  # urgent by its record
         "minha cachorra de 6 kg comeu 3 comprimidos de puran",  # urgent by its record
+        "a mi gato le cayo aguarras y se lo lamio",  # urgent by its record
         "猫喝了洗洁精和84",  # `84` alone is only a number
     )
 )
