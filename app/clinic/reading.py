@@ -566,12 +566,12 @@ _BARE = frozenset(("take", "taking", "have", "having", "get", "getting"))
 def figure(words: list[str], place: int) -> Figure | None:
     """The quantity that begins at `place`: figures, fractions, number words, ranges, unit and strokes."""
     if words[place] in _HAN_NUMBERS:
-        return _han_figure(words, place)
+        return _han_figure(words, place, _han_number(words, place))
     found = _number(words, place)
     if found is None:
         return None
     value, end = found
-    if end < len(words) and words[end] in _HAN_STARTS and (counted := _han_figure(words, place)) is not None:
+    if end < len(words) and words[end] in _HAN_STARTS and (counted := _han_figure(words, place, found)) is not None:
         return counted
     top, last = value, len(words)
     if end + 1 < last and words[end] in ("-", "to"):
@@ -618,11 +618,8 @@ def figure(words: list[str], place: int) -> Figure | None:
     return Figure(value, top, unit, dimension, per, place, end)
 
 
-def _han_figure(words: list[str], place: int) -> Figure | None:
+def _han_figure(words: list[str], place: int, found: tuple[Decimal, int]) -> Figure | None:
     """`\u4e09\u516c\u65a4`, `\u534a\u7247`, `6\u65a4`: only with what is counted; `\u4e00\u76f4` is none."""
-    found = _number(words, place) if words[place] not in _HAN_NUMBERS else _han_number(words, place)
-    if found is None:
-        return None
     value, end = found
     sized = end < len(words) and words[end] in _HAN_SIZES
     measure = _han_measure(words, end) or (_han_measure(words, end + 1) if sized else None)

@@ -673,6 +673,7 @@ def test_food_prey_and_names_are_no_patients(text: str, species: list[str], reco
         ),
         ("our rabbit Bo 2 kg was 2.4 kg last week", [(None, "rabbit", None)]),
         ("my dog Rex 12 kg, Rex 12 kg", [("Rex", "dog", "12")]),
+        ("I have a dog and a cat. Milo 4 kg and Otis 6 kg", [(None, "dog", None), (None, "cat", None)]),
     ],
 )
 def test_names_with_weights_are_animals_of_their_own(

@@ -62,10 +62,12 @@ def test_animal_and_poison_are_read(text: str, species: str | None, substance: s
     [
         ("我家狗8斤，吃了半片布洛芬", ("4", "kg"), ("0.5", "tablet")),
         ("猫三公斤，吃了两片半布洛芬", ("3", "kg"), ("2.5", "tablet")),
+        ("狗二十公斤，吃了一个洋葱", ("20", "kg"), ("1", "unit")),
         ("狗十五斤，一直吐，吃了一个洋葱", ("7.5", "kg"), ("1", "unit")),
         ("mein hund 4 kg hat eine halbe zwiebel gefressen", ("4", "kg"), ("0.5", "unit")),
         ("mon chien de 3 kilos a mange une demi-tablette de chocolat", ("3", "kg"), ("0.5", "tablet")),
         ("minha cadela de 2 quilos comeu meia cebola", ("2", "kg"), ("0.5", "unit")),
+        ("mi perro de 3 kilos se comio dos y media pastillas de ibuprofeno", ("3", "kg"), ("2.5", "tablet")),
         ("mi perro de 3 kilos se comio dos pastillas y media de ibuprofeno", ("3", "kg"), ("2.5", "tablet")),
     ],
 )

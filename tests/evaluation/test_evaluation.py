@@ -109,6 +109,8 @@ def test_the_report_of_the_whole_evaluation_adds_up(clinic: Clinic, cases: tuple
     assert all(one["traced"] <= one["cases"] for one in found["measures"])
     shown = evaluation.describe(found)
     assert all(one["id"] in shown for one in found["missed"])
+    assert shown.count("MISSED") == sum(one["met"] is False for one in found["measures"])
+    assert evaluation.describe({**found, "measures": [{**found["measures"][0], "met": False}]}).count("MISSED") == 1
     json.dumps(found)
 
 
