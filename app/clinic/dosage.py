@@ -44,7 +44,8 @@ class Named(NamedTuple):
 UNITS = vocabulary(
     "mg mgs mcg mcgs ug g gram grams milligram milligrams microgram micrograms gm gms ml mls cc milliliter milliliters "
     "millilitre millilitres tablet tablets tab tabs pill pills capsule capsules caplet caplets drops iu ius units unit "
-    "u meq mmol teaspoon teaspoons tsp tablespoon tabletas tableta tabletten tablette comprimidos comprimido gramm "
+    "u ui unidades unites einheiten "
+    "meq mmol teaspoon teaspoons tsp tablespoon tabletas tableta tabletten tablette comprimidos comprimido gramm "
     "gramo gramos gramme grammes miligramos miligramo milligramm mikrogramm microgramos milligrammes"
 )
 PIECES = vocabulary("tablet tablets tab tabs pill pills capsule capsules caplet caplets tabletas tabletten comprimidos")
@@ -71,6 +72,8 @@ _EVERY = vocabulary("q every cada alle toutes jede chaque")
 _HOURS = {"h": Decimal(1), "day": Decimal(24), "week": Decimal(168), "month": Decimal(720), "min": Decimal(1) / 60}
 _TIMES = vocabulary("times x veces vez mal fois vezes")
 _FOLD = {"einmal": 24, "zweimal": 12, "dreimal": 8, "viermal": 6, "taglich": 24, "diario": 24, "diariamente": 24}
+_INTO = frozenset(("in", "into", "to"))
+_BAG_REACH, _BAG_DIGITS = 9, 3
 _LABORATORY = frozenset(("dL", "L", "g"))
 
 
@@ -128,6 +131,8 @@ def stated(
         if not _LABORATORY.isdisjoint(per):
             continue
         drugs = _owner(words, one, named, owned, carried)
+        if drugs and found and words[one.end : one.end + 2] == ["in", "total"]:
+            continue
         if drugs:
             found.append((one, drugs, amount, unit, per))
     events = _events(words, figures, intervals) if found else []
@@ -256,6 +261,8 @@ def _said(
         amount *= 60
     daily = "day" in per or _is_daily(words, end) or _as_daily(words[end:limit])
     hours = route = None
+    bagged = _is_bagged(words[end : end + _BAG_REACH])
+    daily = daily or bagged
     for place, often in events:
         if one.start <= place < limit:
             hours = often
@@ -270,7 +277,19 @@ def _said(
             route = way
             if place >= one.start:
                 break
-    return Said(one.start, drugs, amount, unit, basis, rate, daily, hours, route)
+    return Said(one.start, drugs, amount, unit, basis, rate, daily, hours, "CRI" if bagged else route)
+
+
+def _is_bagged(after: list[str]) -> bool:
+    """`2.2 U/kg in 250 mL`: what a bag holds that runs for a day."""
+    return any(
+        word in _INTO and figure[0].isdigit() and unit in ("ml", "mls") and len(figure) >= _BAG_DIGITS
+        for word, figure, unit in zip(after, after[1:], after[2:], strict=False)
+    ) or any(
+        word in _INTO and article in ("a", "the") and figure[0].isdigit() and len(figure) >= _BAG_DIGITS
+        and unit in ("ml", "mls")
+        for word, article, figure, unit in zip(after, after[1:], after[2:], after[3:], strict=False)
+    )  # fmt: skip
 
 
 def _basis(words: list[str], end: int, per: tuple[str, ...]) -> tuple[str, int]:

@@ -29,7 +29,6 @@ from app.clinic.tone import (
     LINKS,
     NEGATORS,
     NOT_SPECIES,
-    PAST,
     POINTERS,
     PRAISE,
     TOGETHER,
@@ -39,10 +38,13 @@ from app.clinic.tone import (
     has_dose,
     is_conditional,
     is_granted,
+    is_past,
     is_quoted,
     polarity,
     praises,
     segments,
+    shows_signs,
+    tells_harm,
 )
 from app.clinic.triage import stated as signs_stated
 from app.clinic.waiting import ADVICE, ALERTING, lets_wait, makes_vomit, reassures, without_delay
@@ -128,6 +130,7 @@ class _Sentence(NamedTuple):
     routes: list[tuple[int, str]]
     intervals: list[tuple[int, Decimal]]
     conditions: list[str]
+    breeds: list[str]
 
 
 class _Part:
@@ -154,7 +157,7 @@ class _Part:
 
     @property
     def past(self) -> bool:
-        return not PAST.isdisjoint(self.words)
+        return is_past(self.words)
 
     def _polarity(self) -> tuple[bool, bool]:
         if self._tone is None:
@@ -171,6 +174,7 @@ class _Meaning(NamedTuple):
     route: str | None
     hours: Decimal | None
     condition: str | None
+    breed: str | None
 
 
 _Head = tuple["_Meaning | None", "dict[str, _Head]"]
@@ -195,9 +199,16 @@ class _Case:
         self.patients = tuple(normalise(PatientShape.model_validate(given), records) for given in facts.patients)
         self.kinds: dict[str, Patient] = {}
         self.ill: dict[tuple[int, tuple[str, ...]], Patient] = {}
+        self.bred: dict[tuple[int, str], Patient] = {}
         self.taken: dict[int, tuple[Drug, ...]] = {}
         self.forbidden: dict[tuple[Any, ...], RuleRecord | None] = {}
         self.bounds: dict[tuple[str, int, str, str | None], _Bound | None] = {}
+
+    def forget(self) -> None:
+        """Empty what is kept by an animal's identity: another may have it when the first is gone."""
+        self.ill.clear()
+        self.bred.clear()
+        self.bounds.clear()
 
 
 class _Limit(NamedTuple):
@@ -215,12 +226,14 @@ class _Bound(NamedTuple):
     Attributes:
         daily_known: over the rows that say how often, and the single dose of the others.
         daily: None where one of them doesn't say how often.
+        hours: the least between doses that they know [h]; None where one of them may be given once or doesn't say.
     """
 
     low: Decimal
     most: _Limit
     daily_known: Decimal
     daily: Decimal | None
+    hours: Decimal | None
 
 
 class _Kept:
@@ -395,7 +408,8 @@ class Judge:
         if not said.spots and self._spoken_ill and not recommends:
             return False, measured
         alone = dosed or (self._audience == "owner" and DESCRIBES.isdisjoint(words))
-        return recommends or (bool(inside) and alone), measured
+        tells = tells_harm(words) or shows_signs(words)
+        return recommends or (bool(inside) and alone and not tells), measured
 
     # -- what was spoken of before
 
@@ -548,7 +562,7 @@ class Judge:
 
     def _named(self, words: list[str]) -> _Sentence:
         """Drugs and poisons, species meant, species excluded (`in dogs, not cats`), routes, intervals."""
-        said = _Sentence(words, frozenset(words), [], [], [], [], [], [])
+        said = _Sentence(words, frozenset(words), [], [], [], [], [], [], [])
         heads = self._kept.heads
         after, last = 0, len(words)
         for place, word in enumerate(words):
@@ -592,7 +606,22 @@ class Judge:
     def _targets(self, said: _Sentence, header: str) -> list[Patient]:
         """The animals a sentence is about, with the illnesses that it says they have."""
         meant = self._meant(said, header)
+        if len(said.breeds) == 1:
+            meant = [self._of_breed(one, said.breeds[0]) for one in meant]
         return [self._ill(one, tuple(said.conditions)) for one in meant] if said.conditions else meant
+
+    def _of_breed(self, target: Patient, name: str) -> Patient:
+        """The animal as one of a breed that the sentence names, where its own is not known."""
+        breeds = self._records.breeds_named(name, target.species_name)
+        if target.breed is not None or target.species is None or not breeds:
+            return target
+        bred = self._case.bred
+        key = id(target), name
+        if key not in bred:
+            if len(bred) >= _LIMITS_MAX:
+                self._case.forget()
+            bred[key] = replace(target, breed=breeds[0])
+        return bred[key]
 
     def _ill(self, target: Patient, conditions: tuple[str, ...]) -> Patient:
         """The animal, with illnesses besides its own."""
@@ -600,7 +629,7 @@ class Judge:
         key = id(target), conditions
         if key not in ill:
             if len(ill) >= _LIMITS_MAX:
-                ill.clear()
+                self._case.forget()
             ill[key] = replace(target, conditions=(*target.conditions, *conditions))
         return ill[key]
 
@@ -877,6 +906,8 @@ class Judge:
                 part = next(part for part in parts if part.start <= one.place < part.end)
                 if part.prohibits or part.past or (not said.spots and self._spoken_ill and not part.recommends):
                     break
+                if shows_signs(part.words) and not part.recommends:
+                    break
                 if isinstance(found, str):
                     self._not_cleared(generic, found)
                 elif found.severity == "absolute":
@@ -907,6 +938,9 @@ class Judge:
             infused = self._infused(drug, target, dose.unit) if said.route in _INTO_VEINS else Decimal(0)
             high = max(bound.daily_known, infused)
         often = dose.daily is not None and bound.daily is not None and dose.daily > bound.daily * _HIGH
+        often = often or _is_sooner(said, bound)
+        if dose.daily is not None and said.hours is not None and said.hours >= _TITRATED_H:
+            often = often or dose.daily >= bound.daily_known * _OFTEN_ABOVE
         if dose.single <= high and not often:
             return None
         if (dose.single >= low * _SLIP and dose.single > high * _ABOVE) or dose.single > high * _FAR_ABOVE:
@@ -931,6 +965,7 @@ class Judge:
                 max(routed, key=_high),
                 max(_most_daily(one) for one in routed),
                 None if any(one.daily is None for one in routed) else max(_most_daily(one) for one in routed),
+                _least_hours(routed),
             )  # fmt: skip
         return bounds[key]
 
@@ -960,6 +995,10 @@ class Judge:
         )
 
 
+_LASTING_H = Decimal(300)
+_TITRATED_H = Decimal(4)
+_OFTEN_ABOVE = Decimal(3)
+"""So much more in a day than any row says, where some of them don't say how often."""
 _INTO_VEINS = frozenset(("IV", "CRI"))
 _SLIP = Decimal("9.5")
 _ABOVE = Decimal("1.25")
@@ -991,6 +1030,7 @@ def _meaning(terms: Sequence[Term], common: bool, records: Records) -> _Meaning 
     own = [term for term in terms if not term.foreign]
     species = next((str(term.value if term.kind == "species" else term.more) for term in own
                     if term.kind == "species" or (term.kind == "breed" and not common)), None)  # fmt: skip
+    breed = next((str(term.value) for term in own if term.kind == "breed" and not common), None)
     route = next((term.value for term in own if term.kind == "route" and term.value), None)
     hours = next((Decimal(term.more[0]) for term in own if term.kind == "frequency" and term.more), None)
     condition = next((term.value for term in own if term.kind == "condition"), None)
@@ -998,7 +1038,7 @@ def _meaning(terms: Sequence[Term], common: bool, records: Records) -> _Meaning 
     if not (named or species or route or hours or condition):
         return None
     spot = (tuple(dict.fromkeys(drugs)), tuple(dict.fromkeys(classes)), toxin) if named else None
-    return _Meaning(spot, species, route, hours, condition)
+    return _Meaning(spot, species, route, hours, condition, breed)
 
 
 def _sort(said: _Sentence, meaning: _Meaning, place: int, end: int) -> None:
@@ -1021,7 +1061,12 @@ def _sort(said: _Sentence, meaning: _Meaning, place: int, end: int) -> None:
         ):
             said.spots[-1] = said.spots[-1]._replace(product_of=meaning.species)  # `the ivermectin horse paste`
             return
-        (said.denied if _excluded(said.words, place, said.denied) else said.species).append((place, meaning.species))
+        if _excluded(said.words, place, said.denied):
+            said.denied.append((place, meaning.species))
+        else:
+            said.species.append((place, meaning.species))
+            if meaning.breed is not None:
+                said.breeds.append(meaning.breed)
     elif meaning.route is not None:
         if said.words[place] != "top" or not place or said.words[place - 1] != "on":  # `on top of`
             said.routes.append((place, meaning.route))
@@ -1078,6 +1123,18 @@ def _rate(row: DoseRecord, unit: str) -> _Limit | None:
 
 def _high(one: _Limit) -> Decimal:
     return one.high
+
+
+def _least_hours(limits: Sequence[_Limit]) -> Decimal | None:
+    known = [one.row.interval_h.min for one in limits if one.row.interval_h is not None and not one.row.once]
+    return min(known) if known and len(known) == len(limits) else None
+
+
+def _is_sooner(said: Said, bound: _Bound) -> bool:
+    """Whether a dose that lasts for days is given again in less than half that time: a monthly drug once a day."""
+    return said.hours is not None and bound.hours is not None and bound.hours >= _LASTING_H > said.hours and (
+        said.hours * 2 < bound.hours
+    )  # fmt: skip
 
 
 def _most_daily(one: _Limit) -> Decimal:

@@ -300,7 +300,7 @@ for _canonical, _dimension, _names in (
     ("tsp", "volume", "tsp tsps teaspoon teaspoons teaspoonful"),
     ("tbsp", "volume", "tbsp tbsps tablespoon tablespoons tbs"),
     ("cup", "volume", "cup cups"),
-    ("[IU]", "activity", "iu ius units unit u"),
+    ("[IU]", "activity", "iu ius units unit u ui uis unidades unites einheiten"),
     ("mEq", "charge", "meq"),
     ("mmol", "amount", "mmol"),
     ("h", "time", "h hr hrs hour hours hora horas heure heures stunde stunden std"),
@@ -365,7 +365,8 @@ _ONES_ABROAD = vocabulary("una un une um uma ein eine einen einer einem")
 _POINTS = frozenset(("point", "coma", "komma", "virgule", "virgula"))
 _SCALES = {"hundred": Decimal(100), "thousand": Decimal(1000)}
 _PARTS = {
-    "half": Decimal("0.5"), "quarter": Decimal("0.25"), "third": Decimal(1) / 3, "quarters": Decimal("0.25"),
+    "half": Decimal("0.5"), "quarter": Decimal("0.25"), "tenth": Decimal("0.1"), "hundredth": Decimal("0.01"),
+    "third": Decimal(1) / 3, "quarters": Decimal("0.25"),
     "thirds": Decimal(1) / 3, "halves": Decimal("0.5"), "\u00bd": Decimal("0.5"), "\u00bc": Decimal("0.25"),
     "\u00be": Decimal("0.75"), "\u2153": Decimal(1) / 3, "\u2154": Decimal(2) / 3, "halb": Decimal("0.5"),
     "halbe": Decimal("0.5"), "halben": Decimal("0.5"),

@@ -54,7 +54,12 @@ CONDITIONS: tuple[frozenset[str], ...] = tuple(
 )
 
 
-NARROW = (frozenset(("heart failure", "congestive heart failure", "chf")),)
+NARROW = (
+    frozenset(("heart failure", "congestive heart failure", "chf")),
+    frozenset(
+        ("hypertrophic cardiomyopathy", "hypertrophic obstructive cardiomyopathy", "hcm", "hocm", "outflow obstruction")
+    ),
+)
 """Of a group the words that mean no more than each other: a rule on heart failure isn't one on every heart disease."""
 
 

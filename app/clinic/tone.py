@@ -19,7 +19,7 @@ NEGATORS = vocabulary(
 )
 _PROHIBITIONS = vocabulary(
     "avoid avoided avoiding avoids contraindicate contraindicates contraindicated contraindication contraindications "
-    "unsafe forbidden prohibited "
+    "ld unsafe forbidden prohibited "
     "banned illegal stop discontinue withhold withdraw refrain overdose overdosed overdoses overdosage antidote "
     "poisoned poisoning poisonings toxicosis toxicity intoxication exposure exposures exposed ingested ingestion "
     "swallowed ate eaten eats licked chewed accidentally accidental warning beware destroys kills kill killed die "
@@ -76,6 +76,7 @@ CONDITIONS = vocabulary("unlike instead rather if when whether before after unle
 IMPERATIVES = vocabulary("give use try administer start offer apply inject feed gib")
 _CONCESSIONS = frozenset(("although", "though", "while", "whereas", "despite"))
 PAST = vocabulary("gave took received got ago yesterday already had")
+_ONCE_HELD = frozenset(("allowed", "went", "was", "were", "permitted", "advised", "listed"))
 DESCRIBES = vocabulary(
     "is are was were contains contain called brand belongs found named known means includes include call phone ring "
     "contact drop drops damage damages hurt hurts lead leads affect affects fail fails signs symptoms emergency bring "
@@ -85,6 +86,10 @@ DESCRIBES = vocabulary(
     "away cupboard"
 )
 """Words that tell what a thing is or does; without any, a drug named to an owner is taken to be for the animal."""
+_HARMS = vocabulary("harm harms damage damages destroy destroys ulcerate ulcerates poisons fails")
+_SHOWS = vocabulary("show shows showed develop develops start starts begin begins occur occurs appear appears seen")
+_FROM = frozenset(("above", "over", "from", "beyond", "at", "exceeding"))
+_LOWERS = vocabulary("lower lowers drop drops crash crashes")
 EXCEPTIONS = frozenset(
     ("heartworm", "topical", "ophthalmic", "eye", "preventive", "prevention", "half", "halved", "reduced", "lower",
      "held", "tube", "nasogastric", "altogether", "regular", "cri", "infusion", "dextrose", "ketoacidosis", "dka",
@@ -107,7 +112,8 @@ YES = vocabulary("yes sure absolutely certainly definitely yeah yep si oui ja")
 PRAISE = vocabulary("safe ok okay fine harmless alright safely")
 _TOXIN_PRAISE = vocabulary(
     "safe safely ok okay fine harmless healthy enjoy offer give worry good alright unlikely tolerate tolerated nothing "
-    "unbedenklich harmlos ungefahrlich inofensivo inofensivas inofensivos seguro seguras inocuo preocupe sorgen"
+    "unbedenklich harmlos ungefahrlich inofensivo inofensivas inofensivos seguro seguras inocuo preocupe preocupes "
+    "sorgen"
 )
 _CARE = vocabulary(
     "adjustment adjustments monitoring washout change changes precaution precautions caution problem problems reason "
@@ -119,6 +125,8 @@ NOT_SPECIES = frozenset(("not", "except", "unlike", "excluding", "than", "withou
 LINKS = frozenset(("in", "for", "to", "your", "the", "a", "with", "of", "or", "and", "my"))
 
 
+_DOES_HARM = frozenset(("schadet", "schaden", "geschadet"))
+_HARM_REACH = 5
 _SWAPS = {"instead": ("of",), "rather": ("than",), "as": ("long",)}
 _CUTTERS = _STOPS | _BREAKS | {";", ",", "and", "instead", "rather", "as", "provided", "there"}
 
@@ -227,6 +235,8 @@ def warns_of(part: list[str], place: int) -> bool:
 def _allowed(part: list[str], place: int) -> int | None:
     """Where a negation ends that allows: `not more than`, `no problem`; 0: it says nothing; None: it denies."""
     ahead = part[place + 1 : place + 4]
+    if not _DOES_HARM.isdisjoint(part[max(0, place - _HARM_REACH) : place]):
+        return place  # `schadet Ihrer Katze nicht`
     if not ahead or ahead[0] == ",":
         return None
     limit = next((count for count, one in enumerate(ahead) if one in _LIMITS), None)
@@ -279,6 +289,8 @@ def praises(part: list[str]) -> bool:
     for place, word in enumerate(part):
         before = part[place - 1] if place else ""
         if word in NEGATORS:
+            if not _DOES_HARM.isdisjoint(part[max(0, place - _HARM_REACH) : place]):
+                return True
             ahead = part[place + 1 : place + 4]
             if not (_HARMLESS_NOUNS.isdisjoint(ahead) and _HAZARDS.isdisjoint(ahead)):
                 return True
@@ -294,6 +306,27 @@ def praises(part: list[str]) -> bool:
         elif word in _TOXIN_PRAISE or (word in _MODALS and not _AFTER_MODAL.isdisjoint(part[place + 1 : place + 4])):
             return True
     return False
+
+
+def is_past(part: list[str]) -> bool:
+    """Whether words tell of what was: `gave`, or what a guideline of another year allowed."""
+    if not PAST.isdisjoint(part):
+        return True
+    return not _ONCE_HELD.isdisjoint(part) and any(
+        len(word) == 4 and word[:2] in ("19", "20") and word.isdecimal() for word in part
+    )
+
+
+def shows_signs(part: list[str]) -> bool:
+    """Whether words tell from which amount on an animal falls ill: `collies show signs above 0.1 mg/kg`."""
+    return ("signs" in part or "toxicity" in part) and not _SHOWS.isdisjoint(part) and not _FROM.isdisjoint(part)
+
+
+def tells_harm(part: list[str]) -> bool:
+    """Whether words tell what an amount does to the body: `above 0.1 g/kg drops the blood sugar`."""
+    if not _HARMS.isdisjoint(part):
+        return True
+    return ("sugar" in part or "glucose" in part) and not _LOWERS.isdisjoint(part)
 
 
 def is_granted(part: list[str]) -> bool:

@@ -19,7 +19,8 @@ ALERTING = vocabulary(
     "gas home urgent emergency withheld rest sleep harm harmed pass recover settle need needed needs watch monitor "
     "observe delay later days unconcerned relax calm serious dangerous enough mild minor "
     "morgen abwarten warten unbedenklich harmlos keine nichts beobachten dringend ungefahrlich "
-    "manana esperar espere tranquilo tranquila preocupe inofensivo urgente grave observar observarlo peligroso "
+    "manana esperar espere tranquilo tranquila preocupe preocupes pasado vigilarlo vigilarla inofensivo urgente grave "
+    "observar observarlo peligroso faible tale "
     "attendre attendez demain inquietez danger surveiller "
     "amanha aguarde \u7b49 \u660e \u6ca1 \u4e0d \u65e0"
 )
@@ -85,6 +86,8 @@ _REASSURES = (
     r"(?:call|see|visit|ring|book)(?: \w+){0,6} (?:tomorrow|on monday|next week|in the morning|after the weekend)",
     rf"(?:watch|monitor|observe|keep an eye on|keep watching)\b(?: \w+){{0,5}} (?:at home|overnight|for {_FEW}|until"
     r"|tonight)",
+    r"nothing to lose sleep over|old wives'? tale|sleep it off",
+    r"check (?:his|her|the|its|their) (?:stools?|poo|droppings|motions) (?:over|for|in)",
     r"(?:will|should|would|usually|normally|often) (?:just |simply |probably |usually )?"
     r"(?:pass|resolve|settle|clear up|wear off|recover|get over it|be (?:fine|ok|okay|alright))",
     # German
@@ -95,10 +98,10 @@ _REASSURES = (
     r"(?:no se preocupe|no te preocupes|no (?:es|son) (?:\w+ )?"
     r"(?:urgente|grave|toxic[oa]s?|peligros[oa]s?|una emergencia)|inofensiv[oa]s?|puede esperar"
     r"|espere (?:hasta|unos|dos|tres|a)|hasta manana|no (?:hace falta|es necesario|necesita)"
-    r"|observar(?:lo|la)? en casa)",
+    r"|(?:observar|vigilar)(?:lo|la)? en casa|lo peor ha pasado)",
     # French
     r"(?:ne vous inquietez pas|pas (?:urgent|grave|toxique|dangereux|besoin|necessaire)|sans danger|peut attendre"
-    r"|attendre (?:demain|lundi|quelques)|inoffensif|surveiller a la maison)",
+    r"|attendre (?:demain|lundi|quelques)|inoffensif|surveiller a la maison|trop faible pour)",
     # Portuguese
     r"(?:nao se preocupe|nao e (?:urgente|grave|toxico|perigoso)|pode esperar|espere ate|ate amanha|observar em casa)",
 )

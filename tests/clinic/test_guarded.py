@@ -81,3 +81,42 @@ def test_the_answer_in_words_says_verdict_reasons_and_text(clinic: Clinic) -> No
     assert "Text:\nGive \u2014 [Withheld: " in said
     assert "Sources:" in said
     assert "Verdict: not judged in full\nNot checked: zorblinumab (unknown drug)" in left
+
+
+DOG = {"species": "dog", "weight_kg": 20}
+
+
+@pytest.mark.parametrize(
+    ("patient", "text", "rules"),
+    [
+        # A drug that lasts for weeks, again next day; and more in a day than any record knows.
+        (DOG, "Trocoxil 2 mg/kg once a day with the main meal, long term.", ["dose-too-often"]),
+        (DOG, "Trocoxil 2 mg/kg with the main meal.", []),
+        (DOG, "Meloxicam 0.2 mg/kg PO every eight hours for the first fortnight.", ["dose-too-often"]),
+        (DOG, "Load with phenobarbital 3 mg/kg IV every 15 minutes until the fits stop.", []),
+        # What a bag holds runs for a day; the same at once is a tenfold slip.
+        (DOG, "Add regular insulin 2.2 U/kg to 250 mL of saline and run it at 10 mL/h.", []),
+        (DOG, "Regular insulin goes in: 2.2 U/kg into a 250 mL bag.", []),
+        (DOG, "Regular insulin 22 U/kg in 250 mL of saline.", ["dose-tenfold"]),
+        (DOG, "Regular insulin 5 U/kg IV now.", ["dose-tenfold"]),
+        (DOG, "Rectal KBr 100 mg/kg every 4 hours for 6 doses (600 mg/kg in total).", []),
+        # What an amount does, or did, is no advice.
+        (DOG, "Xylitol above 0.1 g/kg can drop the blood sugar.", []),
+        (DOG, "Give xylitol 0.1 g/kg with breakfast.", ["xylitol-dog"]),
+        (CAT, "Between 1997 and 2001 the label of enrofloxacin went up to 20 mg/kg, and cats went blind.", []),
+        (CAT, "Enrofloxacin 20 mg/kg once daily.", ["dose-tenfold"]),
+        (CAT, "Hydromorphone, a tenth of a milligram per kilogram IM.", []),
+        (DOG, "Regular insulin 22 UI/kg IM.", ["dose-tenfold"]),
+        # The breed that a sentence names is the animal's, where nobody gave another.
+        (DOG, "Ivermectin 0.3 mg/kg PO daily for this Collie.", ["ivermectin-mdr1"]),
+        ({**DOG, "conditions": ["dilated cardiomyopathy"]}, "Digoxin 0.005 mg/kg PO q12h.", []),
+        ({**CAT, "conditions": ["hcm"]}, "Digoxin 0.005 mg/kg PO q48h.", ["digoxin-hcm"]),
+        (CAT, "Eine halbe Paracetamol (250 mg) schadet Ihrer Katze nicht.", ["acetaminophen-cat"]),
+        (CAT, "Paracetamol schadet Ihrer Katze.", []),
+    ],
+)
+def test_what_an_independent_examiner_and_right_doses_taught(
+    clinic: Clinic, patient: dict[str, Any], text: str, rules: list[str]
+) -> None:
+    answer = clinic.guarded({"patient": patient, "text": text, "audience": "clinician"}, "EU")
+    assert [row["rule"] for row in answer["findings"]] == rules
