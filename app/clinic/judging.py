@@ -205,10 +205,9 @@ class _Case:
         self.bounds: dict[tuple[str, int, str, str | None], _Bound | None] = {}
 
     def forget(self) -> None:
-        """Empty what is kept by an animal's identity: another may have it when the first is gone."""
-        self.ill.clear()
-        self.bred.clear()
-        self.bounds.clear()
+        """Empty all that is kept by an animal's identity: another may have it when the first is gone."""
+        for kept in (self.ill, self.bred, self.taken, self.forbidden, self.bounds):
+            kept.clear()
 
 
 class _Limit(NamedTuple):

@@ -966,6 +966,43 @@ def test_illnesses_that_sentences_name_are_judged_apart_beyond_what_is_remembere
     assert [row.rule for row in guard.interventions] == ["nsaid-kidney-disease", "corticosteroid-contraindicated"]
 
 
+def test_breeds_that_sentences_name_are_judged_apart_beyond_what_is_remembered(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judging._kept(records).cases.clear()
+    monkeypatch.setattr(judging, "_LIMITS_MAX", 1)
+    guard = SafetyGuard(facts({"species": "dog", "weight_kg": 20}), records, "clinician")
+    through(
+        guard,
+        "For a Beagle ivermectin 0.006 mg/kg a month is right.\n"
+        "For a Collie ivermectin 0.3 mg/kg PO daily is right.\n"
+        "For a Beagle give maropitant 1 mg/kg SC.\n",
+        9,
+    )
+
+    assert [row.rule for row in guard.interventions] == ["ivermectin-mdr1"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 10**9])
+def test_what_does_no_harm_in_german_is_made_light_of(records: Records, size: int) -> None:
+    told = facts({"species": "dog", "weight_kg": 20}, audience="owner")
+    guard = SafetyGuard(told, records, "owner")
+    through(guard, "Trauben schaden Ihrem Hund nicht. Holen Sie ihn.", size)
+    assert [row.action for row in guard.interventions] == ["replaced"]
+
+    guard = SafetyGuard(told, records, "owner")
+    text = "Trauben schaden Ihrem Hund. Fahren Sie sofort."
+    assert through(guard, text, size) == text
+
+
+@pytest.mark.parametrize("size", [1, 7, 10**9])
+def test_from_which_amount_on_signs_show_is_no_dose(records: Records, size: int) -> None:
+    guard = SafetyGuard(facts({"species": "dog", "weight_kg": 20}), records, "clinician")
+    text = "Toxicity of carprofen starts at 22 mg/kg in this dog. Keep him in."
+    assert through(guard, text, size) == text
+    assert guard.interventions == []
+
+
 def test_raisins_that_only_upset_are_made_light_of(records: Records) -> None:
     guard = SafetyGuard(facts(DOG, audience="owner"), records, "owner")
 
