@@ -998,7 +998,7 @@ def test_what_does_no_harm_in_german_is_made_light_of(records: Records, size: in
 @pytest.mark.parametrize("size", [1, 7, 10**9])
 def test_from_which_amount_on_signs_show_is_no_dose(records: Records, size: int) -> None:
     guard = SafetyGuard(facts({"species": "dog", "weight_kg": 20}), records, "clinician")
-    text = "Toxicity of carprofen starts at 22 mg/kg in this dog. Keep him in."
+    text = "Dogs show signs above 44 mg/kg of carprofen. Keep him in."
     assert through(guard, text, size) == text
     assert guard.interventions == []
 
