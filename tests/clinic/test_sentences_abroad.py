@@ -11,7 +11,6 @@ from tests.clinic.sentences_abroad import LATER, SENTENCES
 EVERY = [*((row[0], row[3], row[4]) for row in SENTENCES), *LATER]
 KNOWN_LOW = frozenset(
     (
-        "mi huron se trago un trozo de goma y no come",  # no source for a swallowed object in ferrets
         "perro de 20 kg comio 5 pastillas de eutirox mias",  # urgent by its record
         "minha cachorra de 6 kg comeu 3 comprimidos de puran",  # urgent by its record
         "a mi gato le cayo aguarras y se lo lamio",  # urgent by its record
