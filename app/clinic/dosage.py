@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from app.clinic.lexicon import vocabulary
 from app.clinic.reading import NUMERIC, Figure, figure
-from app.clinic.units import KG_PER_LB
+from app.clinic.units import KG_PER_LB, convert
 
 
 class Said(NamedTuple):
@@ -73,7 +73,9 @@ _HOURS = {"h": Decimal(1), "day": Decimal(24), "week": Decimal(168), "month": De
 _TIMES = vocabulary("times x veces vez mal fois vezes")
 _FOLD = {"einmal": 24, "zweimal": 12, "dreimal": 8, "viermal": 6, "taglich": 24, "diario": 24, "diariamente": 24}
 _INTO = frozenset(("in", "into", "to"))
-_BAG_REACH, _BAG_DIGITS = 9, 3
+_ARTICLES = frozenset(("a", "the", "one"))
+_BAG_REACH = 8
+_BAG_ML = 100
 _LABORATORY = frozenset(("dL", "L", "g"))
 
 
@@ -261,7 +263,7 @@ def _said(
         amount *= 60
     daily = "day" in per or _is_daily(words, end) or _as_daily(words[end:limit])
     hours = route = None
-    bagged = _is_bagged(words[end : end + _BAG_REACH])
+    bagged = _is_bagged(words, end)
     daily = daily or bagged
     for place, often in events:
         if one.start <= place < limit:
@@ -280,16 +282,15 @@ def _said(
     return Said(one.start, drugs, amount, unit, basis, rate, daily, hours, "CRI" if bagged else route)
 
 
-def _is_bagged(after: list[str]) -> bool:
-    """`2.2 U/kg in 250 mL`: what a bag holds that runs for a day."""
-    return any(
-        word in _INTO and figure[0].isdigit() and unit in ("ml", "mls") and len(figure) >= _BAG_DIGITS
-        for word, figure, unit in zip(after, after[1:], after[2:], strict=False)
-    ) or any(
-        word in _INTO and article in ("a", "the") and figure[0].isdigit() and len(figure) >= _BAG_DIGITS
-        and unit in ("ml", "mls")
-        for word, article, figure, unit in zip(after, after[1:], after[2:], after[3:], strict=False)
-    )  # fmt: skip
+def _is_bagged(words: list[str], end: int) -> bool:
+    """`2.2 U/kg in 250 mL`, `into a 1 L bag`: what a bag holds that runs for a day."""
+    for place in range(end, min(end + _BAG_REACH, len(words) - 1)):
+        if words[place] in _INTO:
+            found = figure(words, place + 1 + (words[place + 1] in _ARTICLES and place + 2 < len(words)))
+            if found is not None and found.dimension == "volume" and not found.per:
+                volume_ml = convert(found.value, found.unit, "mL")
+                return volume_ml is not None and volume_ml >= _BAG_ML
+    return False
 
 
 def _basis(words: list[str], end: int, per: tuple[str, ...]) -> tuple[str, int]:

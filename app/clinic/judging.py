@@ -407,8 +407,7 @@ class Judge:
         if not said.spots and self._spoken_ill and not recommends:
             return False, measured
         alone = dosed or (self._audience == "owner" and DESCRIBES.isdisjoint(words))
-        tells = tells_harm(words) or shows_signs(words)
-        return recommends or (bool(inside) and alone and not tells), measured
+        return recommends or (bool(inside) and alone and not tells_harm(words)), measured
 
     # -- what was spoken of before
 
@@ -905,7 +904,7 @@ class Judge:
                 part = next(part for part in parts if part.start <= one.place < part.end)
                 if part.prohibits or part.past or (not said.spots and self._spoken_ill and not part.recommends):
                     break
-                if shows_signs(part.words) and not part.recommends:
+                if shows_signs(part.words, one.place - part.start) and not part.recommends:
                     break
                 if isinstance(found, str):
                     self._not_cleared(generic, found)

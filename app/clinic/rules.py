@@ -61,6 +61,8 @@ NARROW = (
     ),
 )
 """Of a group the words that mean no more than each other: a rule on heart failure isn't one on every heart disease."""
+VAGUE = {"hcm": ("heart disease", "cardiac disease")}
+"""By a word of a narrow group: what may be it, for all that was said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +341,9 @@ def _ways_to_say(wanted: tuple[str, ...]) -> frozenset[str]:
     names = frozenset(map(fold, wanted))
     narrow = [group for group in NARROW if names & group]
     wide = names.difference(*narrow)
-    return frozenset(f" {word} " for word in names.union(*narrow, *(group for group in CONDITIONS if wide & group)))
+    vague = [ways for name, ways in VAGUE.items() if any(name in group for group in narrow)]
+    ways = names.union(*narrow, *vague, *(group for group in CONDITIONS if wide & group))
+    return frozenset(f" {word} " for word in ways)
 
 
 def finding(match: Match, drugs: list[str], audience: str) -> Json:

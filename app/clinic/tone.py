@@ -76,7 +76,7 @@ CONDITIONS = vocabulary("unlike instead rather if when whether before after unle
 IMPERATIVES = vocabulary("give use try administer start offer apply inject feed gib")
 _CONCESSIONS = frozenset(("although", "though", "while", "whereas", "despite"))
 PAST = vocabulary("gave took received got ago yesterday already had")
-_ONCE_HELD = frozenset(("allowed", "went", "was", "were", "permitted", "advised", "listed"))
+_ONCE_HELD = frozenset(("allowed", "went", "permitted"))
 DESCRIBES = vocabulary(
     "is are was were contains contain called brand belongs found named known means includes include call phone ring "
     "contact drop drops damage damages hurt hurts lead leads affect affects fail fails signs symptoms emergency bring "
@@ -88,7 +88,8 @@ DESCRIBES = vocabulary(
 """Words that tell what a thing is or does; without any, a drug named to an owner is taken to be for the animal."""
 _HARMS = vocabulary("harm harms damage damages destroy destroys ulcerate ulcerates poisons fails")
 _SHOWS = vocabulary("show shows showed develop develops start starts begin begins occur occurs appear appears seen")
-_FROM = frozenset(("above", "over", "from", "beyond", "at", "exceeding"))
+_FROM = frozenset(("above", "over", "from", "beyond", "exceeding"))
+_SELDOM = vocabulary("rarely seldom hardly barely scarcely unlikely little not never")
 _LOWERS = vocabulary("lower lowers drop drops crash crashes")
 EXCEPTIONS = frozenset(
     ("heartworm", "topical", "ophthalmic", "eye", "preventive", "prevention", "half", "halved", "reduced", "lower",
@@ -313,20 +314,25 @@ def is_past(part: list[str]) -> bool:
     if not PAST.isdisjoint(part):
         return True
     return not _ONCE_HELD.isdisjoint(part) and any(
-        len(word) == 4 and word[:2] in ("19", "20") and word.isdecimal() for word in part
+        len(word) == 4 and word[:2] in ("19", "20") and word.isdecimal() and UNITS.isdisjoint(part[at + 1 : at + 2])
+        for at, word in enumerate(part)
     )
 
 
-def shows_signs(part: list[str]) -> bool:
-    """Whether words tell from which amount on an animal falls ill: `collies show signs above 0.1 mg/kg`."""
-    return ("signs" in part or "toxicity" in part) and not _SHOWS.isdisjoint(part) and not _FROM.isdisjoint(part)
+def shows_signs(part: list[str], figure: int) -> bool:
+    """Whether words tell that from the amount at `figure` on an animal falls ill: `they show signs above 0.1 mg/kg`."""
+    return "signs" in part and not _SHOWS.isdisjoint(part) and not _FROM.isdisjoint(part[max(0, figure - 2) : figure])
 
 
 def tells_harm(part: list[str]) -> bool:
-    """Whether words tell what an amount does to the body: `above 0.1 g/kg drops the blood sugar`."""
-    if not _HARMS.isdisjoint(part):
-        return True
-    return ("sugar" in part or "glucose" in part) and not _LOWERS.isdisjoint(part)
+    """Whether words tell what something does to the body, or does from an amount on, and don't make it small."""
+    if not _SELDOM.isdisjoint(part):
+        return False
+    figure = next((at for at, word in enumerate(part) if word[0].isdigit()), None)
+    if figure is not None and _FROM.isdisjoint(part[max(0, figure - 2) : figure]):
+        return False
+    lowers = ("sugar" in part or "glucose" in part) and not _LOWERS.isdisjoint(part)
+    return lowers or not _HARMS.isdisjoint(part)
 
 
 def is_granted(part: list[str]) -> bool:
